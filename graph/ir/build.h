@@ -1,0 +1,72 @@
+/* The builder: how networks in graph/zoo are written. Each function adds one op (or a few, where it says so) and
+ * returns its value; errors are sticky in the graph, see sy_graph_add. Dims are given as they print. */
+#ifndef SY_IR_BUILD_H
+#define SY_IR_BUILD_H
+
+#include "graph/ir/ir.h"
+
+/* `SY_DIMS(2, 64, 128)` is a type argument: SY_T(SY_F32, 2, 64, 128). */
+#define SY_T(dtype, ...) sy_build_type((dtype), (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+sy_type sy_build_type(sy_dtype dtype, const int32_t *dims, size_t rank);
+
+/* Names below are relative to the scope: sy_param(g, "weight") in scope "blocks.0.attn.qkv" is the parameter
+ * "blocks.0.attn.qkv.weight". Scopes nest: push "blocks.0", push "attn"; pop takes away the last. */
+void sy_scope_push(sy_graph *g, const char *format, ...);
+void sy_scope_pop(sy_graph *g);
+
+sy_value sy_input(sy_graph *g, const char *name, sy_type type);
+sy_value sy_state(sy_graph *g, const char *name, sy_type type);
+sy_value sy_step(sy_graph *g, const char *name);
+sy_value sy_step_index(sy_graph *g);
+/* The parameter of that name (with the scope in front); the same parameter asked for twice is the same node. */
+sy_value sy_param(sy_graph *g, const char *name, sy_type type);
+sy_value sy_const(sy_graph *g, double value); /* f32[1] */
+sy_value sy_const_of(sy_graph *g, sy_type type, const double *values, uint32_t n_values); /* 1 or count */
+sy_value sy_iota(sy_graph *g, sy_type type, int axis);
+
+sy_value sy_unary(sy_graph *g, sy_op op, sy_value x);
+sy_value sy_binary(sy_graph *g, sy_op op, sy_value a, sy_value b);
+sy_value sy_select(sy_graph *g, sy_value condition, sy_value yes, sy_value no);
+sy_value sy_cast(sy_graph *g, sy_value x, sy_dtype dtype);
+#define sy_add(g, a, b) sy_binary(g, SY_OP_ADD, a, b)
+#define sy_sub(g, a, b) sy_binary(g, SY_OP_SUB, a, b)
+#define sy_mul(g, a, b) sy_binary(g, SY_OP_MUL, a, b)
+#define sy_silu(g, x) sy_unary(g, SY_OP_SILU, x)
+
+sy_value sy_reshape(sy_graph *g, sy_value x, sy_type type); /* dtype of `type` is ignored */
+sy_value sy_transpose(sy_graph *g, sy_value x, const int32_t *perm);
+sy_value sy_slice(sy_graph *g, sy_value x, const int32_t *start, sy_type type);
+sy_value sy_slice_axis(sy_graph *g, sy_value x, int axis, int32_t start, int32_t size);
+sy_value sy_broadcast(sy_graph *g, sy_value x, sy_type type);
+sy_value sy_concat(sy_graph *g, const sy_value *parts, uint32_t n, int axis);
+sy_value sy_stack(sy_graph *g, const sy_value *parts, uint32_t n); /* new leading axis; reshapes and a concat */
+sy_value sy_take_rows(sy_graph *g, sy_value table, sy_value ids);
+sy_value sy_take_last(sy_graph *g, sy_value x, sy_value ids);
+sy_value sy_random_normal(sy_graph *g, sy_value seeds, sy_value counter, int stream, sy_type type); /* counter may be 0 */
+
+sy_value sy_matmul(sy_graph *g, sy_value a, sy_value b, bool transpose_b);
+/* x W^T + b with W = "<name>.weight" [out,in] and, if `bias`, b = "<name>.bias" [out], as PyTorch stores them. */
+sy_value sy_linear(sy_graph *g, sy_value x, const char *name, int32_t out, bool bias, sy_dtype dtype);
+sy_value sy_attention(sy_graph *g, sy_value q, sy_value k, sy_value v, double scale);
+sy_value sy_row(sy_graph *g, sy_op op, sy_value x, double eps); /* softmax, norms, reductions */
+sy_value sy_top_k(sy_graph *g, sy_value x, int32_t k);
+
+sy_value sy_route_top_k(sy_graph *g, sy_value scores, int32_t k, bool renormalise);
+sy_value sy_route_expert_choice(sy_graph *g, sy_value scores, int32_t k, int32_t group_rows);
+sy_value sy_route_split(sy_graph *g, sy_value route, sy_value mask, int32_t target, int32_t targets);
+sy_value sy_route_capacity(sy_graph *g, sy_value route, int32_t capacity, int32_t group_rows, bool choice_major);
+sy_value sy_route_build(sy_graph *g, sy_value rows, sy_value targets, sy_value weights, int32_t n_rows,
+                        int32_t n_targets, int32_t capacity, int32_t group_rows);
+sy_value sy_grouped_matmul(sy_graph *g, sy_value x, sy_value w, sy_value route, bool gather, bool transpose_b);
+sy_value sy_combine(sy_graph *g, sy_value y, sy_value route, bool weighted);
+sy_value sy_route_gather(sy_graph *g, sy_value x, sy_value route);
+sy_value sy_route_scatter(sy_graph *g, sy_value y, sy_value route, sy_value base);
+sy_value sy_route_spread(sy_graph *g, sy_value b, sy_value route);
+sy_value sy_route_load(sy_graph *g, sy_value route);
+
+/* Ends. Names of taps get the scope in front. */
+void sy_output(sy_graph *g, const char *name, sy_value value);
+void sy_carry(sy_graph *g, const char *state, sy_value value);
+void sy_tap(sy_graph *g, const char *name, sy_value value);
+
+#endif

@@ -1,0 +1,30 @@
+/* What the compiler needs to know of a device, and nothing more. Filled by src/ from a device snapshot; tests fill
+ * it by hand or from stored snapshots of real GPUs. Plain data: no Vulkan here. */
+#ifndef SY_LIMITS_H
+#define SY_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct sy_limits {
+    char device[256];               /* for messages and cache keys */
+    bool cpu;                       /* a software driver: no shared memory, wide registers tiles instead */
+    uint32_t vulkan_version;        /* as VK_MAKE_API_VERSION */
+    uint32_t shared_bytes;          /* maxComputeSharedMemorySize, at least 16384 */
+    uint32_t invocations;           /* maxComputeWorkGroupInvocations, at least 128 */
+    uint32_t group_size[3];         /* maxComputeWorkGroupSize */
+    uint32_t group_count[3];        /* maxComputeWorkGroupCount, at least 65535 each */
+    uint32_t storage_buffers;       /* per stage and per set, the smaller; 8 on the smallest devices known */
+    uint64_t storage_range;         /* maxStorageBufferRange, at least 2^27 */
+    uint64_t allocation_bytes;      /* largest single buffer */
+    uint32_t offset_alignment;      /* minStorageBufferOffsetAlignment, a power of two, at most 256 */
+    uint32_t push_bytes;            /* maxPushConstantsSize, at least 128 */
+    uint32_t loop_limit;            /* longest loop the driver runs to its end; 0: no limit known */
+    uint32_t subgroup_size;         /* 0: unknown; kernels that need one have a fallback */
+    uint32_t subgroup_operations;   /* VkSubgroupFeatureFlags in the compute stage */
+} sy_limits;
+
+/* The floor: what every Vulkan 1.2 device has. Used when compiling without a device. */
+sy_limits sy_limits_floor(void);
+
+#endif

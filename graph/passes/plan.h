@@ -1,0 +1,77 @@
+/* Inside the compiler: the state that passes hand on. The graph says what is computed; groups say in which
+ * dispatch; placements say where values lie. Passes from `fuse` on fill the plan; graph/emit turns each group into
+ * a kernel, and `program.c` turns the whole into a sy_program. Not part of any public interface. */
+#ifndef SY_PASSES_PLAN_H
+#define SY_PASSES_PLAN_H
+
+#include "graph/ir/route.h"
+#include "graph/program.h"
+
+/* A group is what one dispatch computes: at most two anchors (two only for gate x up: two (grouped) matmuls of the same
+ * left argument, shapes and transposition), VIEW and MAP nodes pulled into their arguments (prologue), and VIEW and MAP nodes that consume
+ * the anchors (epilogue). A group without anchor is a plain map. ROW groups may hold several ROW nodes over the
+ * same rows, each a statistics pass.
+ *
+ * Legal epilogues reach the output from the anchor by element-wise ops and by bijective views (reshape, transpose)
+ * only, so each output element needs exactly one anchor element. Prologues are pulled: any VIEW or MAP op whose
+ * arguments are materialised; recomputed at each load. A VIEW never materialises unless it is an end or an argument that cannot pull (a route). */
+typedef enum sy_group_kind { SY_GROUP_MAP, SY_GROUP_ROW, SY_GROUP_MATMUL, SY_GROUP_GROUPED_MATMUL, SY_GROUP_ATTENTION, SY_GROUP_ROUTE } sy_group_kind;
+
+enum { SY_GROUP_ANCHORS = 4, SY_GROUP_OUTPUTS = 4, SY_GROUP_INPUTS = 16 };
+
+typedef struct sy_group {
+    sy_group_kind kind;
+    sy_value anchors[SY_GROUP_ANCHORS]; /* in topological order; ROW groups: the ROW nodes */
+    uint32_t n_anchors;
+    sy_value outputs[SY_GROUP_OUTPUTS]; /* values it materialises; all have the same element count but in ROW groups */
+    uint32_t n_outputs;
+    sy_value inputs[SY_GROUP_INPUTS];   /* materialised values it reads: leaves, load-time values, other groups' outputs */
+    uint32_t n_inputs;                  /* inputs + outputs (+ the step buffer) fit the device's storage buffers */
+    bool reads_step;                    /* needs the STEP space: step values, step index or a step output */
+    /* set by choose_kernels */
+    const char *variant; /* name in shaders/manifest, "matmul.rows16" */
+    uint32_t tile_rows, tile_columns, local_size[3], groups[3];
+    bool indirect;                      /* groups[0] comes from the route `route`, consumer slot `consumer` */
+    sy_value route;
+    uint32_t consumer;
+    /* set by order */
+    bool barrier;
+} sy_group;
+
+typedef struct sy_plan {
+    sy_graph *graph;
+    const sy_compile_params *params;
+    sy_limits limits;
+    sy_group *groups; /* in the order of dispatch, once ordered */
+    uint32_t n_groups;
+    sy_place *places; /* by value; size 0: never materialised */
+    /* Per route value: rows of a tile and column counts of its grouped consumers (for the indirect arguments). */
+    struct sy_route_use {
+        uint32_t tile_rows, n_consumers, columns[SY_ROUTE_CONSUMERS];
+    } *route_uses; /* by value */
+    uint64_t space_bytes[SY_SPACE_COUNT][16];
+    sy_program_stats stats;
+} sy_plan;
+
+/* A pass: returns false on error. What it changed is verified after it, always, against `stage`. */
+typedef struct sy_pass {
+    const char *name, *doc;
+    bool (*run)(sy_plan *plan, sy_error *error);
+    sy_stage stage;
+} sy_pass;
+extern const sy_pass sy_pipeline[]; /* ends with a row whose name is NULL */
+
+/* graph/emit: the kernel of a group: GLSL from its template and fused ops, compiled or taken from the cache.
+ * Bindings of the kernel, in order: group inputs, group outputs, then the STEP buffer if reads_step. Push words: one a binding: the
+ * offset, in elements, of the value inside its binding beyond what descriptor alignment allows (0 today), so that equal groups of
+ * different layers share one kernel. */
+struct sy_emitter;
+struct sy_emitter *sy_emitter_create(const sy_compile_params *params, const sy_limits *limits, sy_error *error);
+void sy_emitter_destroy(struct sy_emitter **emitter);
+/* Sets *glsl (owned by the plan's graph arena). */
+bool sy_emit_glsl(const sy_plan *plan, uint32_t group, const char **glsl, sy_error *error);
+/* GLSL -> SPIR-V through the cache; result owned by the emitter until destroyed. */
+bool sy_emit_spirv(struct sy_emitter *emitter, const char *kernel_name, const char *glsl, const uint32_t **spirv,
+                   uint32_t *n_words, bool *from_cache, sy_error *error);
+
+#endif
