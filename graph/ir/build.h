@@ -9,9 +9,14 @@
 #define SY_T(dtype, ...) sy_build_type((dtype), (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 sy_type sy_build_type(sy_dtype dtype, const int32_t *dims, size_t rank);
 
-/* Names below are relative to the scope: sy_param(g, "weight") in scope "blocks.0.attn.qkv" is the parameter
- * "blocks.0.attn.qkv.weight". Scopes nest: push "blocks.0", push "attn"; pop takes away the last. */
-void sy_scope_push(sy_graph *g, const char *format, ...);
+/* Names of parameters and taps are relative to the scope: sy_param(g, "weight") in scope "blocks.0.attn.qkv" is the
+ * parameter "blocks.0.attn.qkv.weight". Inputs, states, step columns and outputs are named as they are anywhere.
+ * Scopes nest: push "blocks.0", push "attn"; pop takes away the last. */
+void sy_scope_push(sy_graph *g, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
 void sy_scope_pop(sy_graph *g);
 
 sy_value sy_input(sy_graph *g, const char *name, sy_type type);

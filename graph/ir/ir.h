@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 enum { SY_MAX_RANK = 6 };
+/* Most elements of a tensor and words of a route: every index, in kernels too, fits 32 bits with a sign. */
+#define SY_MAX_ELEMENTS INT32_MAX
 
 typedef enum sy_dtype { SY_F32, SY_F16, SY_BF16, SY_I32, SY_U32, SY_DTYPE_COUNT } sy_dtype;
 
@@ -127,7 +129,8 @@ typedef struct sy_graph {
     sy_end *ends;
     uint32_t n_ends, ends_room;
     sy_error error;    /* sticky: the first error of building; see sy_graph_check */
-    const char *scope; /* scope given to new nodes */
+    const char *scope; /* scope given to new nodes; never NULL */
+    struct sy_scope_frame *frames; /* what sy_scope_pop goes back to; private to build.c */
 } sy_graph;
 
 sy_graph *sy_graph_create(const char *name); /* NULL when memory is out */
@@ -146,8 +149,10 @@ bool sy_graph_check(const sy_graph *graph, sy_error *error);
 sy_type sy_tensor(sy_dtype dtype, int rank, const int32_t *dims);
 sy_type sy_route_type(int32_t rows, int32_t targets, int32_t slots);
 bool sy_type_equal(const sy_type *a, const sy_type *b);
-uint64_t sy_type_count(const sy_type *type); /* elements of a tensor; 32-bit words of a route (see route.h) */
-uint64_t sy_type_bytes(const sy_type *type); /* bytes as stored; f16 and bf16 rows are packed, rounded up to a word */
+uint64_t sy_type_count(const sy_type *type); /* elements of a tensor; 32-bit words of a route (see route.h); UINT64_MAX: too many */
+uint64_t sy_type_bytes(const sy_type *type); /* bytes as stored: f16 and bf16 packed by two, the whole rounded up to a word */
+/* NULL, or what is wrong: rank, a dimension below 1, more than SY_MAX_ELEMENTS. */
+const char *sy_type_wrong(const sy_type *type);
 const char *sy_dtype_name(sy_dtype dtype);
 /* "f32[64,128]" into out; returns out. */
 char *sy_type_text(const sy_type *type, char out[96]);

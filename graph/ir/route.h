@@ -8,7 +8,7 @@
  *   weights      [S]        f32 bits
  *   row_offsets  [T + 1]    entries of row t in row_slots
  *   row_slots    [S]        slots of each row, targets ascending
- *   tiles        [1 + 2 * ceil-sum bound]  number of row tiles, then a pair a tile: (target, first slot).
+ *   tiles        [1 + 2 * max_tiles]  number of row tiles, then a pair a tile: (target, first slot).
  *                           Tile i of target e covers slots offsets[e] + i * tile_rows …, never two targets.
  *   indirect     [3 * SY_ROUTE_CONSUMERS]  VkDispatchIndirectCommand per consumer (see sy_route_layout)
  */
@@ -20,7 +20,7 @@
 enum { SY_ROUTE_CONSUMERS = 8 }; /* most grouped consumers with different column counts of one route */
 
 /* Word offsets of the sections; `words` is the whole. The layout depends on the type and nothing else: the tile
- * section is bounded for the smallest tile, SY_ROUTE_TILE_MIN rows. */
+ * section is bounded for the smallest tile, SY_ROUTE_TILE_MIN rows. `words` is UINT32_MAX where 32 bits are too few. */
 enum { SY_ROUTE_TILE_MIN = 4 };
 typedef struct sy_route_layout {
     uint32_t count, offsets, rows, targets, weights, row_offsets, row_slots, tiles, indirect, words;
