@@ -61,15 +61,26 @@ typedef struct sy_pass {
 } sy_pass;
 extern const sy_pass sy_pipeline[]; /* ends with a row whose name is NULL */
 
+/* Bytes from one step's slice of a step output to the next. The kernel that makes the value stores at
+ * (step index) * stride, so planning and emission must agree. */
+#define SY_STEP_STRIDE(bytes) (((uint64_t)(bytes) + 255) & ~(uint64_t)255)
+
 /* graph/emit: the kernel of a group: GLSL from its template and fused ops, compiled or taken from the cache.
- * Bindings of the kernel, in order: group inputs, group outputs, then the STEP buffer if reads_step. Push words: one a binding: the
- * offset, in elements, of the value inside its binding beyond what descriptor alignment allows (0 today), so that equal groups of
- * different layers share one kernel. */
+ * Bindings of the kernel, in order: group inputs, group outputs, then the STEP buffer if reads_step. Push words carry
+ * what differs between equal layers (where a slice of a shared value begins), so that they share one kernel. */
+typedef struct sy_emitted {
+    const char *glsl; /* on the plan's graph arena */
+    uint32_t n_push, push[SY_PUSH_WORDS];
+    uint32_t shared_bytes;
+} sy_emitted;
+bool sy_emit_group(const sy_plan *plan, uint32_t group, sy_emitted *out, sy_error *error);
+/* All that choose_kernels decides for one group, from shaders/manifest and plan->limits: variant, tiles, local size, group
+ * counts; for consumers of routes indirect, route, consumer, and the route's row of plan->route_uses (its
+ * `columns` are workgroups in y). Call once per group in order of dispatch. */
+bool sy_choose_kernel(sy_plan *plan, uint32_t group, sy_error *error);
 struct sy_emitter;
 struct sy_emitter *sy_emitter_create(const sy_compile_params *params, const sy_limits *limits, sy_error *error);
 void sy_emitter_destroy(struct sy_emitter **emitter);
-/* Sets *glsl (owned by the plan's graph arena). */
-bool sy_emit_glsl(const sy_plan *plan, uint32_t group, const char **glsl, sy_error *error);
 /* GLSL -> SPIR-V through the cache; result owned by the emitter until destroyed. */
 bool sy_emit_spirv(struct sy_emitter *emitter, const char *kernel_name, const char *glsl, const uint32_t **spirv,
                    uint32_t *n_words, bool *from_cache, sy_error *error);
