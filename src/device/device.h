@@ -1,0 +1,134 @@
+/* Vulkan, as little of it as possible: instances, devices made as their plan says, buffers by use.
+ *
+ * No global state but the loader library itself: function pointers live in the instance and in the device, so several
+ * of each can be alive at once, of different drivers. An instance may be used by one thread at a time, and so may a
+ * device with all its buffers; different instances may be used by different threads at once. */
+#ifndef SY_DEVICE_DEVICE_H
+#define SY_DEVICE_DEVICE_H
+
+#include <volk.h>
+
+#include "src/device/plan.h"
+
+/* ---- instance ---- */
+
+typedef enum sy_severity { SY_SEVERITY_INFO, SY_SEVERITY_WARNING, SY_SEVERITY_ERROR } sy_severity;
+
+/* A message of the validation layer (or of the driver through it). Called on the thread that made the Vulkan call. */
+typedef void sy_vk_message(void *user, sy_severity severity, const char *text);
+
+typedef struct sy_vk_instance_params {
+    bool validation;        /* validation layer, synchronization validation included; also by SWITCHYARD_VALIDATION=1 */
+    sy_vk_message *message; /* NULL: messages are only counted */
+    void *user;
+} sy_vk_instance_params;
+
+/* What is called on an instance; volk's globals would belong to one instance only. */
+typedef struct sy_vk_instance_functions {
+#define SY_VK_INSTANCE_FUNCTIONS(X)                                                                \
+    X(vkDestroyInstance)                                                                           \
+    X(vkEnumeratePhysicalDevices)                                                                  \
+    X(vkEnumerateDeviceExtensionProperties)                                                        \
+    X(vkGetPhysicalDeviceProperties)                                                               \
+    X(vkGetPhysicalDeviceFeatures)                                                                 \
+    X(vkGetPhysicalDeviceMemoryProperties)                                                         \
+    X(vkGetPhysicalDeviceQueueFamilyProperties)                                                    \
+    X(vkCreateDevice)                                                                              \
+    X(vkGetDeviceProcAddr)
+/* Absent on Vulkan 1.0, or without their extension: NULL then. */
+#define SY_VK_INSTANCE_OPTIONAL_FUNCTIONS(X)                                                       \
+    X(vkGetPhysicalDeviceProperties2)                                                              \
+    X(vkGetPhysicalDeviceFeatures2)                                                                \
+    X(vkGetPhysicalDeviceMemoryProperties2)                                                        \
+    X(vkCreateDebugUtilsMessengerEXT)                                                              \
+    X(vkDestroyDebugUtilsMessengerEXT)                                                             \
+    X(vkSetDebugUtilsObjectNameEXT)                                                                \
+    X(vkCmdBeginDebugUtilsLabelEXT)                                                                \
+    X(vkCmdEndDebugUtilsLabelEXT)
+#define X(name) PFN_##name name;
+    SY_VK_INSTANCE_FUNCTIONS(X)
+    SY_VK_INSTANCE_OPTIONAL_FUNCTIONS(X)
+#undef X
+} sy_vk_instance_functions;
+
+typedef struct sy_vk_physical {
+    VkPhysicalDevice handle;
+    sy_device_snapshot snapshot;
+    sy_device_plan plan;
+} sy_vk_physical;
+
+typedef struct sy_vk_instance {
+    VkInstance handle;
+    sy_vk_instance_functions vk;
+    sy_vk_physical *physicals; /* in the driver's order, refused ones included */
+    uint32_t n_physicals;
+    bool labels;               /* debug labels reach somebody */
+    bool validated;            /* the validation layer is on */
+    _Atomic uint32_t messages; /* warnings and errors it gave so far */
+
+    sy_vk_instance_params params; /* private from here */
+    VkDebugUtilsMessengerEXT messenger;
+    uint32_t n_devices;           /* alive; asserted zero at destroy */
+} sy_vk_instance;
+
+/* Loads Vulkan and looks at its devices. NULL with SY_CODE_UNAVAILABLE when there is no loader; a machine without
+ * devices is no error (n_physicals is 0). With validation asked for and no layer installed: SY_CODE_UNAVAILABLE. */
+sy_vk_instance *sy_vk_instance_create(const sy_vk_instance_params *params, sy_error *error);
+void sy_vk_instance_destroy(sy_vk_instance **instance); /* after all its devices */
+
+/* ---- device ---- */
+
+typedef struct sy_vk_device {
+    VkDevice handle;
+    VkPhysicalDevice physical;
+    struct VolkDeviceTable vk;
+    sy_vk_instance *instance;  /* outlives the device */
+    const sy_device_snapshot *snapshot;
+    const sy_device_plan *plan; /* both belong to the instance */
+    VkQueue queue;              /* external synchronisation: one thread at a time */
+    uint64_t heap_used[SY_MAX_HEAPS]; /* bytes of live buffers */
+    uint32_t n_buffers;
+} sy_vk_device;
+
+/* Makes the device of instance->physicals[index] as its plan says; a refused one fails with the plan's sentence. */
+sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error);
+void sy_vk_device_destroy(sy_vk_device **device); /* waits until idle; all buffers must be gone */
+
+/* Bytes that can still be allocated for `use`: what the driver says now (VK_EXT_memory_budget), else the plan's budget
+ * less what is in use. */
+uint64_t sy_vk_device_free_bytes(const sy_vk_device *device, sy_memory_use use);
+
+/* Sets *error from a VkResult: "what: VK_ERROR_…: meaning". Returns false, or true when `result` is VK_SUCCESS.
+ * Out of memory and device lost get their own codes. */
+bool sy_vk_check(VkResult result, sy_error *error, const char *what);
+const char *sy_vk_result_text(VkResult result);
+
+/* Names an object for debuggers and validation messages; free when nobody listens. */
+void sy_vk_name(const sy_vk_device *device, VkObjectType type, uint64_t handle, const char *name);
+void sy_vk_label_begin(const sy_vk_device *device, VkCommandBuffer commands, const char *name);
+void sy_vk_label_end(const sy_vk_device *device, VkCommandBuffer commands);
+
+/* ---- buffers ---- */
+
+typedef struct sy_vk_buffer {
+    VkBuffer handle;
+    VkDeviceMemory memory;
+    uint64_t size;
+    void *mapped;     /* the whole buffer, for as long as it lives, when its memory can be mapped; else NULL */
+    uint32_t heap;
+    bool coherent;
+    uint64_t allocated; /* bytes of memory behind it */
+} sy_vk_buffer;
+
+/* A buffer with memory of its own (there are few and they are large: arenas, weights, staging). Usage is storage,
+ * indirect, and transfer both ways. `size` is rounded up to 4. On failure *buffer is zero. */
+bool sy_vk_buffer_create(sy_vk_device *device, sy_memory_use use, uint64_t size, const char *name, sy_vk_buffer *buffer,
+                         sy_error *error);
+void sy_vk_buffer_destroy(sy_vk_device *device, sy_vk_buffer *buffer); /* zero is allowed; zeroes it */
+/* Make host writes visible to the device (before submitting), and device writes visible to the host (after waiting).
+ * Do nothing on coherent memory. */
+bool sy_vk_buffer_flush(sy_vk_device *device, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size, sy_error *error);
+bool sy_vk_buffer_invalidate(sy_vk_device *device, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size,
+                             sy_error *error);
+
+#endif
