@@ -41,6 +41,8 @@ typedef struct sy_kernel {
     uint32_t shared_bytes;
     uint32_t n_bindings;
     uint32_t push_words; /* 32-bit words of push constants */
+    uint32_t texel_bindings; /* bit i: binding i is a uniform texel buffer, format R32G32B32A32_UINT (whole rgba32 texels
+                                of the place, read only), instead of a storage buffer. 0 unless limits.texel_elements. */
 } sy_kernel;
 
 enum { SY_PUSH_WORDS = 32 };
