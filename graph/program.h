@@ -62,7 +62,7 @@ typedef struct sy_dispatch {
 
 typedef struct sy_io {
     const char *name;
-    sy_type type;
+    sy_type type;        /* of a tapped route: the route's; its words lie there as route.h says */
     sy_place place;      /* step outputs: the slice of step 0 */
     uint64_t step_bytes; /* step outputs: distance between slices; else 0 */
 } sy_io;
@@ -84,6 +84,11 @@ typedef struct sy_program_stats {
     uint32_t kernels_compiled, kernels_cached;
 } sy_program_stats;
 
+typedef struct sy_pass_time {
+    const char *name;
+    double seconds; /* of the pass and its verification */
+} sy_pass_time;
+
 typedef struct sy_program {
     sy_arena arena;
     const sy_graph *graph; /* after all passes; owned */
@@ -99,6 +104,8 @@ typedef struct sy_program {
     uint32_t n_step_columns;
     uint64_t space_bytes[SY_SPACE_COUNT][16]; /* size of each buffer of each space; 0: not used */
     sy_program_stats stats;
+    const sy_pass_time *passes; /* what compiling cost, pass by pass */
+    uint32_t n_passes;
 } sy_program;
 
 /* What to compile for. Zero is the default everywhere. */
