@@ -1,17 +1,22 @@
 /* Switchyard: routed neural networks on any Vulkan device. The whole public interface.
  *
- *   1. sy_context_create        one per thread or shared: see "Thread safety"
- *   2. sy_device_list / sy_device_open
- *   3. sy_model_open            a .safetensors file; sy_graph_file_open for the text form of a graph
+ *   1. sy_context_create        one per thread, or one handed from thread to thread: see "Thread safety"
+ *   2. sy_context_devices       what there is to run on; optional, a device can be left to the library
+ *   3. sy_model_open            a .safetensors file
  *   4. sy_pipeline_create       model + device + sampler settings -> compiled, weights uploaded
  *   5. sy_generate              prompts and seeds in, pictures and taps out; progress and cancel by callback
+ *   or sy_graph_run             runs any graph in the text form on named arrays
  *
- * Every params struct is zero-initialised for defaults: zero means "the default" in every field. Out-parameters
- * come last. Functions return a status; the message of the last failure is sy_context_message. Nothing prints,
- * nothing exits. Handles are made by _create/_open and given back by _destroy, which takes the handle's address and nulls it.
+ * Every params struct is zero-initialised for defaults: zero means "the default" in every field, and NULL in place of
+ * the struct means all defaults. Out-parameters come last. Functions return a status; the message of the last failure
+ * is sy_context_message. Nothing prints, nothing exits. Handles are made by _create/_open and given back by _destroy,
+ * which takes the handle's address, nulls it, and does nothing on NULL. A handle must be destroyed before what it was
+ * made from: pipelines before their model, models before their context.
  *
- * Thread safety: a context and everything opened from it belong to one thread at a time; different contexts
- * may be used by different threads at once. There is no global state. */
+ * Strings passed in are copied; strings passed out live as long as the handle or struct they came with.
+ *
+ * Thread safety: a context and everything made from it belong to one thread at a time; different contexts may be used
+ * by different threads at once. There is no global state. Callbacks run on the calling thread, inside the call. */
 #ifndef SWITCHYARD_H
 #define SWITCHYARD_H
 
@@ -40,6 +45,217 @@ typedef enum sy_status {
     SY_ERROR_CANCELLED,
     SY_ERROR_INTERNAL          /* always a bug of ours: please report it */
 } sy_status;
+
+const char *sy_status_text(sy_status status); /* "ok", "invalid argument", … */
+
+/* ---- context ---- */
+
+typedef struct sy_context sy_context;
+
+typedef struct sy_context_params {
+    const char *cache_directory; /* compiled kernels; NULL: $XDG_CACHE_HOME/switchyard or ~/.cache/switchyard; "": none */
+    bool validation;             /* Vulkan's validation layer, with synchronization validation; must be installed */
+} sy_context_params;
+
+/* Fails only when memory is out. Vulkan is loaded when it is first needed. */
+sy_status sy_context_create(const sy_context_params *params, sy_context **context);
+void sy_context_destroy(sy_context **context);
+/* One or more sentences about the last failure of a call on this context or anything made from it: what, where, and
+ * what to do. "" if there was none. Valid until the next call. */
+const char *sy_context_message(const sy_context *context);
+/* Messages of the validation layer so far (0 without it). */
+uint32_t sy_context_validation_messages(const sy_context *context);
+
+/* ---- devices ---- */
+
+typedef struct sy_device_info {
+    char name[256];    /* as its driver says */
+    char driver[256];  /* name and version */
+    char kind[32];     /* "discrete", "integrated", "virtual", "cpu", "reference" */
+    uint64_t memory_bytes; /* that can be planned with; 0: unknown */
+    bool usable;
+    char why[512];     /* not usable: the reason and the remedy */
+} sy_device_info;
+
+/* All devices, best first as the library would choose; the last is always "reference", the built-in evaluator in plain
+ * C (f64, slow, exact). *devices belongs to the context, valid until the next call of this function. A machine without
+ * Vulkan is no error. */
+sy_status sy_context_devices(sy_context *context, const sy_device_info **devices, size_t *count);
+
+/* ---- models ---- */
+
+typedef struct sy_model sy_model;
+
+typedef struct sy_model_info {
+    const char *path, *architecture; /* "dit", "dit-moe", "promoe", … */
+    uint32_t width, height, channels; /* of what the sampler makes: pixels, or cells of a latent code */
+    bool latent;                 /* a latent code of an image autoencoder: sy_result.pictures is NULL, sy_result.data has it */
+    uint64_t parameters;         /* numbers in the file */
+    uint32_t depth, mixtures;    /* blocks; how many of them are mixtures of experts */
+    uint32_t experts, top_k;     /* of a mixture, shared ones not counted; experts a token */
+    uint32_t classes;            /* prompted by class: labels 0 … classes - 1; 0: prompted by words */
+    const char *const *words;    /* prompted by words: the vocabulary */
+    uint32_t n_words;
+    const char *const *prompts;  /* prompts the model was trained on, where the file lists them */
+    uint32_t n_prompts;
+    const char *objective;       /* "ddpm", "flow", "flow-reversed" */
+    uint32_t default_steps;
+    double default_guidance;     /* 1: none */
+} sy_model_info;
+
+/* The file is memory-mapped and checked; it must not change while the model is open. */
+sy_status sy_model_open(sy_context *context, const char *path, sy_model **model);
+void sy_model_destroy(sy_model **model);
+const sy_model_info *sy_model_get_info(const sy_model *model); /* valid as long as the model */
+
+/* ---- pipelines ---- */
+
+typedef struct sy_pipeline sy_pipeline;
+
+typedef enum sy_sampler {
+    SY_SAMPLER_DEFAULT, /* flows: Euler; noise predictors: DDPM with a learned variance, else DDIM */
+    SY_SAMPLER_EULER,
+    SY_SAMPLER_HEUN,    /* two evaluations a step but in the last */
+    SY_SAMPLER_DDIM,
+    SY_SAMPLER_DPM2M,   /* DPM-Solver++(2M) */
+    SY_SAMPLER_DDPM,    /* respaced, as DiT */
+    SY_SAMPLER_COUNT
+} sy_sampler;
+const char *sy_sampler_text(sy_sampler sampler); /* "euler", …; NULL past the end */
+
+typedef enum sy_precision { SY_PRECISION_F32, SY_PRECISION_F16 } sy_precision; /* of stored weights; arithmetic is f32 */
+
+typedef enum sy_guidance_channels {
+    SY_GUIDANCE_AS_TRAINED, /* as the model's authors do it */
+    SY_GUIDANCE_ALL,
+    SY_GUIDANCE_FIRST_THREE
+} sy_guidance_channels;
+
+typedef struct sy_pipeline_params {
+    const char *device;   /* part of a device's name, its index in sy_context_devices, or "reference"; NULL: the best */
+    uint32_t count;       /* pictures made at once; 0: 1 */
+    uint32_t steps;       /* 0: the model's default */
+    sy_sampler sampler;
+    double guidance;      /* classifier-free guidance scale; 0: the model's default, 1: none (half the work) */
+    sy_guidance_channels guidance_channels;
+    double eta;           /* DDIM: 0 (deterministic) to 1 */
+    double shift;         /* flows: shift of the noise levels; 0: 1 */
+    sy_precision precision;
+    const char *const *taps; /* values and routes to keep of every step, "*" stands for any text: "blocks.*.route", "preview" */
+    uint32_t n_taps;
+    bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
+    void *user;
+} sy_pipeline_params;
+
+typedef struct sy_pipeline_info {
+    const char *device, *sampler;
+    uint32_t count, steps, evaluations; /* of the network a picture, guidance counted once */
+    double guidance;
+    sy_precision precision;
+    /* the compiled step */
+    uint32_t dispatches, dispatches_unfused, kernels, kernels_compiled, kernels_cached, barriers, submissions_per_step;
+    double flops, bytes, bytes_unfused;  /* of one step: operations, bytes moved */
+    uint64_t arena_bytes, arena_lower_bound, weight_bytes, device_bytes;
+    double compile_seconds, load_seconds; /* of sy_pipeline_create */
+} sy_pipeline_info;
+
+/* Compiles for the device and uploads the weights. */
+sy_status sy_pipeline_create(sy_model *model, const sy_pipeline_params *params, sy_pipeline **pipeline);
+void sy_pipeline_destroy(sy_pipeline **pipeline);
+const sy_pipeline_info *sy_pipeline_get_info(const sy_pipeline *pipeline); /* valid as long as the pipeline */
+
+/* ---- generating ---- */
+
+typedef struct sy_progress {
+    uint32_t done, total;  /* evaluations */
+    double seconds, seconds_left; /* since the start; expected, negative while unknown */
+} sy_progress;
+
+typedef struct sy_generate_params {
+    const char *const *prompts; /* prompted by words: n_prompts of them, 1 (for all pictures) or the pipeline's count */
+    uint32_t n_prompts;
+    const int32_t *labels;      /* prompted by class: n_labels of them, 1 or count */
+    uint32_t n_labels;
+    const uint32_t *seeds;      /* one a picture; NULL: seed, seed + 1, … */
+    uint32_t seed;              /* a picture depends on its own seed and prompt alone, not on its place in the batch */
+    bool (*progress)(void *user, const sy_progress *progress); /* false cancels: SY_ERROR_CANCELLED */
+    void *user;
+} sy_generate_params;
+
+typedef enum sy_array_type { SY_ARRAY_F32, SY_ARRAY_F16, SY_ARRAY_BF16, SY_ARRAY_I32, SY_ARRAY_U32 } sy_array_type;
+
+enum { SY_ARRAY_MAX_RANK = 6 };
+
+/* A named array, elements in row-major order, outermost dimension first. */
+typedef struct sy_array {
+    const char *name;
+    sy_array_type type;
+    uint32_t rank;
+    int32_t dim[SY_ARRAY_MAX_RANK];
+    const void *data;
+    uint64_t bytes;
+} sy_array;
+
+/* One step's route, in compressed form: slots are sorted by (target, row). */
+typedef struct sy_route_step {
+    uint32_t n_slots;
+    const int32_t *row, *target; /* [n_slots] */
+    const float *weight;         /* [n_slots] */
+} sy_route_step;
+
+/* What was tapped, of every evaluation. Rows of routes are tokens of the whole batch in order: with guidance the
+ * first half is the conditional one, picture after picture. */
+typedef struct sy_tap_result {
+    const char *name;
+    bool is_route;
+    uint32_t evaluations;
+    sy_array array;               /* tensors: type and shape of one evaluation; data: all of them, one after another */
+    int32_t rows, targets;        /* routes */
+    const sy_route_step *steps;   /* routes: [evaluations] */
+} sy_tap_result;
+
+typedef struct sy_result {
+    uint32_t count, width, height, channels;
+    const uint8_t *pictures;  /* RGB, 8 bits: [count][height][width][3]; NULL for latent models */
+    const float *data;        /* what the sampler made: [count][channels][height][width] */
+    const uint32_t *seeds;    /* [count] */
+    const sy_tap_result *taps;
+    uint32_t n_taps;
+    uint32_t tokens_per_picture, grid_width, grid_height; /* of the transformer's tokens, row after row */
+    double seconds, first_dispatch_seconds; /* of this call; until the device had its first work */
+    uint32_t submissions, host_waits;
+} sy_result;
+
+/* Makes the pipeline's count of pictures. On success *result is the caller's, to be destroyed; it does not depend on the pipeline. */
+sy_status sy_generate(sy_pipeline *pipeline, const sy_generate_params *params, sy_result **result);
+void sy_result_destroy(sy_result **result);
+
+/* ---- graphs ---- */
+
+typedef struct sy_graph_params {
+    const char *device;       /* as in sy_pipeline_params */
+    const char *weights;      /* a .safetensors file for the graph's parameters; NULL: none */
+    const char *const *taps;
+    uint32_t n_taps;
+    uint32_t steps;           /* times the graph runs, states carried on; 0: 1 */
+    const char *const *columns; /* of the step table the graph reads */
+    const float *table;       /* [steps][n_columns] */
+    uint32_t n_columns;
+} sy_graph_params;
+
+typedef struct sy_graph_result {
+    const sy_array *outputs;  /* of the last step; routes as u32 words in the layout of the compiler's documentation */
+    uint32_t n_outputs;
+    const sy_tap_result *taps;
+    uint32_t n_taps;
+    double compile_seconds, seconds;
+} sy_graph_result;
+
+/* Compiles and runs the graph in the file at `path`. Inputs are found by name; shapes must be the graph's, and f32 data
+ * is converted to what an input wants; integers must be given as integers. */
+sy_status sy_graph_run(sy_context *context, const char *path, const sy_array *inputs, uint32_t n_inputs,
+                       const sy_graph_params *params, sy_graph_result **result);
+void sy_graph_result_destroy(sy_graph_result **result);
 
 #ifdef __cplusplus
 }

@@ -40,8 +40,9 @@ static int check_failures, check_count;
 /* A check that must hold for the test to make sense at all. */
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
+        int check_before = check_failures;                                                         \
         CHECK(condition);                                                                          \
-        if (!(condition))                                                                          \
+        if (check_failures != check_before)                                                        \
             exit(1);                                                                               \
     } while (0)
 
