@@ -39,9 +39,9 @@ def main():
     told = {
         "architecture": "promoe", "patch_size": config["patch"], "num_heads": config["heads"], "top_k": 1,
         "image_size": config["size"], "channels": 3, "space": "pixel", "time_scale": 1000,
-        "objective": "rectified_flow", "vocabulary": json.dumps(kept["vocabulary"]),
-        "prompts": json.dumps(kept["names"]), "default_steps": a.default_steps,
-        "default_guidance": a.default_guidance, "licence": LICENCE, "card": card,
+        "objective": "flow", "vocabulary": json.dumps(kept["vocabulary"]),
+        "prompts": json.dumps(kept["names"]), "steps": a.default_steps,
+        "guidance": a.default_guidance, "licence": LICENCE, "card": card,
     }
     save_file(tensors, a.out, {f"switchyard.{k}": str(v) for k, v in told.items()})
     os.chmod(a.out, 0o644)
