@@ -1,0 +1,137 @@
+/* See spirv.h. glslang's process state is counted under one lock, so that several compilers in several threads may
+ * come and go. Validation comes last, on what the driver will see. */
+#include "graph/emit/spirv.h"
+#include "graph/emit/optimise.h"
+
+#include <glslang/Include/glslang_c_interface.h>
+#include <glslang/Public/resource_limits_c.h>
+#include <glslang/build_info.h>
+#include <pthread.h>
+#include <spirv-tools/libspirv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users;
+static char versions[160];
+
+bool sy_spirv_open(sy_error *error)
+{
+    pthread_mutex_lock(&lock);
+    bool ok = users > 0 || glslang_initialize_process();
+    if (ok && users++ == 0)
+        snprintf(versions, sizeof versions, "glslang %d.%d.%d; %s", GLSLANG_VERSION_MAJOR, GLSLANG_VERSION_MINOR,
+                 GLSLANG_VERSION_PATCH, spvSoftwareVersionString());
+    pthread_mutex_unlock(&lock);
+    return ok || sy_fail(error, SY_CODE_INTERNAL, "glslang could not be initialised");
+}
+
+void sy_spirv_close(void)
+{
+    pthread_mutex_lock(&lock);
+    if (users > 0 && --users == 0)
+        glslang_finalize_process();
+    pthread_mutex_unlock(&lock);
+}
+
+const char *sy_spirv_versions(void)
+{
+    return versions;
+}
+
+/* The compiler's first complaint, with the text of the line it names. */
+static bool source_error(const char *name, const char *glsl, const char *log, sy_error *error)
+{
+    const char *first = strstr(log, "ERROR:");
+    unsigned line = 0;
+    first = first ? first : log;
+    const char *end = strchr(first, '\n');
+    int length = end ? (int)(end - first) : (int)strlen(first);
+    if (sscanf(first, "ERROR: %*d:%u", &line) != 1 || line == 0)
+        return sy_fail(error, SY_CODE_INTERNAL, "kernel %s: %.*s", name, length > 300 ? 300 : length, first);
+    for (unsigned i = 1; i < line && *glsl; i++) {
+        const char *next = strchr(glsl, '\n');
+        glsl = next ? next + 1 : glsl + strlen(glsl);
+    }
+    return sy_fail(error, SY_CODE_INTERNAL, "kernel %s, line %u: %.*s: %.*s", name, line, length > 220 ? 220 : length,
+                   first, (int)(strcspn(glsl, "\n") > 160 ? 160 : strcspn(glsl, "\n")), glsl);
+}
+
+static bool front_end(const char *name, const char *glsl, uint32_t **out, size_t *n_out, sy_error *error)
+{
+    const glslang_input_t input = {
+        .language = GLSLANG_SOURCE_GLSL,
+        .stage = GLSLANG_STAGE_COMPUTE,
+        .client = GLSLANG_CLIENT_VULKAN,
+        .client_version = GLSLANG_TARGET_VULKAN_1_2,
+        .target_language = GLSLANG_TARGET_SPV,
+        .target_language_version = GLSLANG_TARGET_SPV_1_5,
+        .code = glsl,
+        .default_version = 450,
+        .default_profile = GLSLANG_NO_PROFILE,
+        .messages = GLSLANG_MSG_SPV_RULES_BIT | GLSLANG_MSG_VULKAN_RULES_BIT,
+        .resource = glslang_default_resource(),
+    };
+    glslang_shader_t *shader = glslang_shader_create(&input);
+    glslang_program_t *program = shader ? glslang_program_create() : NULL;
+    bool ok = false;
+    if (!program) {
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory in the shader compiler");
+    } else if (!glslang_shader_preprocess(shader, &input) || !glslang_shader_parse(shader, &input)) {
+        source_error(name, glsl, glslang_shader_get_info_log(shader), error);
+    } else {
+        glslang_program_add_shader(program, shader);
+        if (!glslang_program_link(program, GLSLANG_MSG_SPV_RULES_BIT | GLSLANG_MSG_VULKAN_RULES_BIT)) {
+            source_error(name, glsl, glslang_program_get_info_log(program), error);
+        } else {
+            glslang_spv_options_t options = {.disable_optimizer = true};
+            glslang_program_SPIRV_generate_with_options(program, GLSLANG_STAGE_COMPUTE, &options);
+            *n_out = glslang_program_SPIRV_get_size(program);
+            *out = *n_out ? malloc(*n_out * sizeof **out) : NULL;
+            ok = *out || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "kernel %s: no SPIR-V was made", name);
+            if (ok)
+                glslang_program_SPIRV_get(program, *out);
+        }
+    }
+    if (program)
+        glslang_program_delete(program);
+    if (shader)
+        glslang_shader_delete(shader);
+    return ok;
+}
+
+static bool validate(const char *name, const uint32_t *words, size_t n_words, sy_error *error)
+{
+    spv_context context = spvContextCreate(SPV_ENV_VULKAN_1_2);
+    if (!context)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory in the SPIR-V validator");
+    spv_diagnostic diagnostic = NULL;
+    bool ok = spvValidateBinary(context, words, n_words, &diagnostic) == SPV_SUCCESS;
+    if (!ok)
+        sy_fail(error, SY_CODE_INTERNAL, "kernel %s: SPIR-V is not valid: %.300s", name,
+                diagnostic && diagnostic->error ? diagnostic->error : "no reason given");
+    spvDiagnosticDestroy(diagnostic);
+    spvContextDestroy(context);
+    return ok;
+}
+
+bool sy_spirv_compile(const char *name, const char *glsl, uint32_t **out, size_t *n_out, sy_error *error)
+{
+    uint32_t *raw = NULL, *best = NULL;
+    size_t n_raw = 0, n_best = 0;
+    if (!front_end(name, glsl, &raw, &n_raw, error))
+        return false;
+    if (!sy_optimise_spirv(raw, n_raw, &best, &n_best)) {
+        free(raw);
+        return sy_fail(error, SY_CODE_INTERNAL, "kernel %s: the SPIR-V optimizer failed", name);
+    }
+    free(raw);
+    if (!validate(name, best, n_best, error)) {
+        free(best);
+        return false;
+    }
+    *out = best;
+    *n_out = n_best;
+    return true;
+}
