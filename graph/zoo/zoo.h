@@ -97,9 +97,9 @@ const sy_network *sy_zoo_find(const char *name); /* NULL if there is none */
  *   switchyard.top_k             experts a token
  *   switchyard.num_classes       rows of the label embedding but the null row; absent: the last row is the null row
  *   switchyard.space             "latent" or "pixel"; absent: latent if there are 4 channels
- *   switchyard.objective         "ddpm", "rectified_flow" or "rectified_flow_reversed"
+ *   switchyard.objective         "ddpm", "flow" or "flow-reversed"
  *   switchyard.time_scale        number
- *   switchyard.guided_channels, switchyard.default_guidance, switchyard.default_steps
+ *   switchyard.guided_channels, switchyard.guidance, switchyard.steps
  *   switchyard.vocabulary        JSON array of the words of the label embedding's rows, without the null row
  *   switchyard.words_per_prompt  absent: 16
  *
