@@ -1,6 +1,7 @@
 /* Graphs: making, copying, adding nodes and ends. Every node goes through sy_graph_add, which checks arity,
  * attributes and types before the node exists, so a graph without error is well-formed by construction. */
-#include "graph/ir/ir.h"
+#include "graph/ir/attribute.h"
+#include "graph/ir/syntax.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ sy_graph *sy_graph_create(const char *name)
     graph->room = 256;
     graph->nodes = calloc(graph->room, sizeof *graph->nodes);
     graph->name = sy_arena_string(&graph->arena, name ? name : "");
+    if (graph->name && strlen(graph->name) > SY_MAX_NAME)
+        sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "a graph's name has at most %d bytes.", SY_MAX_NAME);
     if (!graph->nodes || !graph->name) {
         sy_graph_destroy(&graph);
         return NULL;
@@ -55,45 +58,6 @@ static bool grow(void **array, uint32_t used, uint32_t *room, size_t size)
     return true;
 }
 
-/* The attributes as 32-bit fields and lists, each told apart by its row: true if attribute `a` is not 0. */
-static bool attribute_set(const sy_attributes *attributes, sy_attribute a)
-{
-    static const sy_attributes none;
-    switch (a) {
-#define SY_SET_I(name) attributes->name != 0
-#define SY_SET_L(name) memcmp(attributes->name, none.name, sizeof none.name) != 0
-#define SY_SET_F(name) memcmp(&attributes->name, &none.name, sizeof none.name) != 0
-#define SY_SET_V(name) attributes->name.count != 0
-#define X(kind, name)                                                                                                  \
-    case SY_ATTRIBUTE_##name:                                                                                          \
-        return SY_SET_##kind(name);
-        SY_ATTRIBUTE_LIST(X)
-#undef X
-#undef SY_SET_I
-#undef SY_SET_L
-#undef SY_SET_F
-#undef SY_SET_V
-    case SY_ATTRIBUTE_COUNT:
-        break;
-    }
-    return false;
-}
-
-static const char *attribute_name(sy_attribute a)
-{
-    static const char *const names[] = {
-#define X(kind, name) #name,
-        SY_ATTRIBUTE_LIST(X)
-#undef X
-    };
-    return names[a];
-}
-
-static bool op_is_named(sy_op op)
-{
-    return op == SY_OP_INPUT || op == SY_OP_STATE || op == SY_OP_STEP || op == SY_OP_PARAM;
-}
-
 static bool check_shape_of_call(sy_graph *graph, const sy_op_info *info, const sy_node *node)
 {
     if (node->n_args < info->least || node->n_args > info->most) {
@@ -103,13 +67,16 @@ static bool check_shape_of_call(sy_graph *graph, const sy_op_info *info, const s
         return sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "%s takes %u to %u arguments, not %u.", info->name,
                        info->least, info->most, node->n_args);
     }
-    if (op_is_named(node->op) ? !node->name || !*node->name : node->name != NULL)
+    if (sy_op_is_named(node->op) ? !node->name || !*node->name : node->name != NULL)
         return sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT,
-                       op_is_named(node->op) ? "%s needs a name." : "%s takes no name.", info->name);
+                       sy_op_is_named(node->op) ? "%s needs a name." : "%s takes no name.", info->name);
+    if (node->name && strlen(node->name) > SY_MAX_NAME)
+        return sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "%s \"%.60s…\": names have at most %d bytes.",
+                       info->name, node->name, SY_MAX_NAME);
     for (sy_attribute a = 0; a < SY_ATTRIBUTE_COUNT; a++)
-        if (!(info->attributes >> a & 1) && attribute_set(&node->attributes, a))
+        if (!sy_op_has(info, a) && sy_attribute_is_set(&node->attributes, a))
             return sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "%s takes no attribute \"%s\".", info->name,
-                           attribute_name(a));
+                           sy_attribute_get(a)->name);
     return true;
 }
 
@@ -133,7 +100,7 @@ static bool settle_type(sy_graph *graph, const sy_op_info *info, sy_node *node, 
 }
 
 /* Leaves that are there when weights are loaded, and what depends on such values alone. */
-static bool depends_on_weights_alone(const sy_graph *graph, const sy_node *node)
+bool sy_node_is_load_time(const sy_graph *graph, const sy_node *node)
 {
     if (!node->n_args)
         return node->op == SY_OP_PARAM || node->op == SY_OP_CONST || node->op == SY_OP_IOTA;
@@ -202,7 +169,7 @@ sy_value sy_graph_add(sy_graph *graph, sy_op op, const sy_value *args, uint32_t 
             sy_fail_context(&graph->error, "%s", graph->scope);
         return 0;
     }
-    node.load_time = depends_on_weights_alone(graph, &node);
+    node.load_time = sy_node_is_load_time(graph, &node);
     graph->nodes[graph->n_nodes] = node;
     return graph->n_nodes++;
 }
@@ -214,6 +181,11 @@ void sy_graph_end(sy_graph *graph, sy_end_kind kind, const char *name, sy_value 
     if (!value || value >= graph->n_nodes || !name || !*name) {
         sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "the end \"%s\" has %s.", name ? name : "",
                 name && *name ? "no value" : "no name");
+        return;
+    }
+    if (strlen(name) > SY_MAX_NAME) {
+        sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "the end \"%.60s…\": names have at most %d bytes.", name,
+                SY_MAX_NAME);
         return;
     }
     const char *copy = sy_arena_string(&graph->arena, name);

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SY_MAX_RANK = 6 };
+enum { SY_MAX_RANK = 6, SY_MAX_NAME = 1023 /* bytes of a leaf's, scope's, end's or graph's name */ };
 /* Most elements of a tensor and words of a route: every index, in kernels too, fits 32 bits with a sign. */
 #define SY_MAX_ELEMENTS INT32_MAX
 
