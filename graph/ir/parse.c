@@ -479,7 +479,11 @@ static bool read_graph(parser *p)
     if (p->lexer.token.kind != SY_TOKEN_END)
         return expected(p, "the end of the text after '}'");
     p->graph->scope = "";
-    return sy_graph_verify(p->graph, SY_STAGE_SOURCE, p->lexer.error);
+    if (sy_graph_verify(p->graph, SY_STAGE_SOURCE, p->lexer.error))
+        return true;
+    if (p->lexer.error->code == SY_CODE_INTERNAL) /* the text is at fault, not the compiler */
+        p->lexer.error->code = SY_CODE_INVALID_FILE;
+    return false;
 }
 
 sy_graph *sy_graph_parse(const char *text, size_t size, sy_error *error)
