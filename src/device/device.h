@@ -68,11 +68,10 @@ typedef struct sy_vk_instance {
 
     sy_vk_instance_params params; /* private from here */
     VkDebugUtilsMessengerEXT messenger;
-    uint32_t n_devices;           /* alive; asserted zero at destroy */
 } sy_vk_instance;
 
 /* Loads Vulkan and looks at its devices. NULL with SY_CODE_UNAVAILABLE when there is no loader; a machine without
- * devices is no error (n_physicals is 0). With validation asked for and no layer installed: SY_CODE_UNAVAILABLE. */
+ * drivers or devices is no error (n_physicals is 0; handle is NULL without any driver). With validation asked for and no layer installed: SY_CODE_UNAVAILABLE. */
 sy_vk_instance *sy_vk_instance_create(const sy_vk_instance_params *params, sy_error *error);
 void sy_vk_instance_destroy(sy_vk_instance **instance); /* after all its devices */
 
@@ -92,7 +91,7 @@ typedef struct sy_vk_device {
 
 /* Makes the device of instance->physicals[index] as its plan says; a refused one fails with the plan's sentence. */
 sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error);
-void sy_vk_device_destroy(sy_vk_device **device); /* waits until idle; all buffers must be gone */
+void sy_vk_device_destroy(sy_vk_device **device); /* waits until idle; buffers alive are reported as a message */
 
 /* Bytes that can still be allocated for `use`: what the driver says now (VK_EXT_memory_budget), else the plan's budget
  * less what is in use. */

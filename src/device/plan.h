@@ -26,9 +26,12 @@ typedef enum sy_device_tier {
 /* A known oddity of some drivers and what is done about it. */
 struct sy_device_plan;
 typedef struct sy_quirk {
-    const char *name, *what, *why, *source;
+    const char *name;
+    const char *what;   /* the driver does */
+    const char *remedy; /* what we do about it */
+    const char *source; /* where it is known from, and where it is tested */
     bool (*applies)(const sy_device_snapshot *snapshot);
-    void (*apply)(struct sy_device_plan *plan);
+    void (*apply)(struct sy_device_plan *plan); /* before queues and memory are chosen */
 } sy_quirk;
 
 enum { SY_PLAN_NOTES = 8, SY_PLAN_EXTENSIONS = 4 };
@@ -45,6 +48,7 @@ typedef struct sy_device_plan {
     /* Memory types by use, best first; a type the resource does not allow, or whose heap is full, is passed over. */
     uint8_t memory[SY_MEMORY_USES][SY_MAX_MEMORY_TYPES];
     uint32_t n_memory[SY_MEMORY_USES];
+    bool any_heap;             /* the device's own memory is not preferred (a quirk) */
     bool unified;              /* the first device type can be mapped: no staging needed */
     uint64_t atom_bytes;       /* flushes and invalidations of memory that is not coherent keep this alignment */
     uint64_t heap_bytes;       /* size of the heap of the first device type; 0: unknown */
