@@ -1,0 +1,234 @@
+/* The adaLN-Zero shell; see the header. Written with whole-tensor ops only: patches are a reshape and a transpose in
+ * front of a matmul, heads are views of the joint projection, and each sample's modulation broadcasts over its
+ * tokens, so that all of it can ride in the dispatches of matmuls, norms and attention. */
+#include "graph/zoo/dit_shell.h"
+#include "graph/zoo/networks.h"
+
+#include <math.h>
+
+enum { TIME_FEATURES = 256 };
+
+/* A constant that broadcasts, times the index along the only axis: f32[count]. */
+static sy_value ramp(sy_graph *g, int32_t count, double factor)
+{
+    return sy_mul(g, sy_iota(g, SY_T(SY_F32, count), 0), sy_const(g, factor));
+}
+
+/* A frequency is split into its first 13 bits after the point and the rest, the time into whole and fraction: the large
+ * product is then exact in f32, the small one is below 1.2, and the angle's error stays at 1e-7 where t f_i rounded
+ * once would be off by 3e-5 at t = 999. cos(a + b) and sin(a + b) by the addition theorems. */
+sy_value sy_dit_time_features(sy_graph *g, sy_value t, int32_t count)
+{
+    int32_t times = g->nodes[t].type.dim[0], half = count / 2;
+    sy_value f = sy_unary(g, SY_OP_EXP, ramp(g, half, -log(10000.0) / half));
+    sy_value coarse = sy_mul(g, sy_unary(g, SY_OP_FLOOR, sy_mul(g, f, sy_const(g, 8192))), sy_const(g, 1.0 / 8192));
+    t = sy_reshape(g, t, SY_T(SY_F32, times, 1));
+    sy_value whole = sy_unary(g, SY_OP_FLOOR, t);
+    sy_value a = sy_mul(g, whole, coarse);
+    sy_value b = sy_add(g, sy_mul(g, whole, sy_sub(g, f, coarse)), sy_mul(g, sy_sub(g, t, whole), f));
+    sy_value cos_a = sy_unary(g, SY_OP_COS, a), sin_a = sy_unary(g, SY_OP_SIN, a);
+    sy_value cos_b = sy_unary(g, SY_OP_COS, b), sin_b = sy_unary(g, SY_OP_SIN, b);
+    sy_value parts[2] = {sy_sub(g, sy_mul(g, cos_a, cos_b), sy_mul(g, sin_a, sin_b)),
+                         sy_add(g, sy_mul(g, sin_a, cos_b), sy_mul(g, cos_a, sin_b))};
+    return sy_concat(g, parts, 2, 1);
+}
+
+/* One coordinate u in `size` values: sin(u w_i), then cos(u w_i), w_i = 10000^(-2i/size); f32[grid, size]. */
+static sy_value coordinate(sy_graph *g, int32_t grid, int32_t size)
+{
+    sy_value w = sy_unary(g, SY_OP_EXP, ramp(g, size / 2, -log(10000.0) / (size / 2)));
+    sy_value u = sy_iota(g, SY_T(SY_F32, grid, 1), 0);
+    sy_value angle = sy_mul(g, u, w);
+    sy_value parts[2] = {sy_unary(g, SY_OP_SIN, angle), sy_unary(g, SY_OP_COS, angle)};
+    return sy_concat(g, parts, 2, 1);
+}
+
+/* The first half of the width tells the column, the second the row. */
+sy_value sy_dit_positions(sy_graph *g, int32_t grid, int32_t width)
+{
+    int32_t half = width / 2;
+    sy_value line = coordinate(g, grid, half);
+    sy_type square = SY_T(SY_F32, grid, grid, half);
+    sy_value parts[2] = {sy_broadcast(g, sy_reshape(g, line, SY_T(SY_F32, 1, grid, half)), square),
+                         sy_broadcast(g, sy_reshape(g, line, SY_T(SY_F32, grid, 1, half)), square)};
+    return sy_reshape(g, sy_concat(g, parts, 2, 2), SY_T(SY_F32, 1, grid * grid, width));
+}
+
+/* x_embedder is a convolution whose kernel is its stride: every patch, channel by channel, times one matrix. */
+static sy_value patchify(const sy_dit *dit, sy_value x)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    int32_t p = c->patch, grid = c->side / p, values = c->channels * p * p;
+    x = sy_reshape(g, x, SY_T(SY_F32, dit->batch, c->channels, grid, p, grid, p));
+    x = sy_transpose(g, x, (const int32_t[]){0, 2, 4, 1, 3, 5});
+    x = sy_reshape(g, x, SY_T(SY_F32, dit->batch, dit->tokens, values));
+    sy_value w = sy_param(g, "x_embedder.proj.weight", SY_T(c->dtype, c->width, c->channels, p, p));
+    sy_value b = sy_zoo_param(g, "x_embedder.proj.bias", SY_T(c->dtype, c->width));
+    x = sy_add(g, sy_matmul(g, x, sy_reshape(g, w, SY_T(c->dtype, c->width, values)), true), b);
+    sy_value positions = c->has_pos_embed ? sy_zoo_param(g, "pos_embed", SY_T(c->dtype, 1, dit->tokens, c->width))
+                                          : sy_dit_positions(g, grid, c->width);
+    return sy_add(g, x, positions);
+}
+
+/* A token's vector is (p, p, channels), channel fastest. */
+static sy_value unpatchify(const sy_dit *dit, sy_value x)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    int32_t p = c->patch, grid = c->side / p;
+    x = sy_reshape(g, x, SY_T(SY_F32, dit->batch, grid, grid, p, p, c->channels_out));
+    x = sy_transpose(g, x, (const int32_t[]){0, 5, 1, 3, 2, 4});
+    return sy_reshape(g, x, SY_T(SY_F32, dit->batch, c->channels_out, c->side, c->side));
+}
+
+/* The label's row, or the mean over the rows of the label's words: a word -1 reads 0 and weighs 0. */
+static sy_value label_embedding(const sy_dit *dit, const sy_zoo_inputs *inputs)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    sy_value table = sy_param(g, "y_embedder.embedding_table.weight", SY_T(c->dtype, c->label_rows, c->width));
+    sy_value rows = sy_zoo_f32(g, sy_take_rows(g, table, inputs->label));
+    if (!c->words)
+        return rows;
+    sy_value weights = sy_reshape(g, inputs->label_weights, SY_T(SY_F32, dit->batch, 1, c->words));
+    return sy_reshape(g, sy_matmul(g, weights, rows, false), SY_T(SY_F32, dit->batch, c->width));
+}
+
+/* A sample is unconditional if its label, or the first word of it, is the null row. */
+static sy_value is_null_label(const sy_dit *dit, const sy_zoo_inputs *inputs)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    if (c->null_row < 0)
+        return 0;
+    sy_value first = inputs->label;
+    if (c->words)
+        first = sy_reshape(g, sy_slice_axis(g, first, 1, 0, 1), SY_T(SY_I32, dit->batch));
+    double null_row = c->null_row;
+    return sy_binary(g, SY_OP_EQUAL, first, sy_const_of(g, SY_T(SY_I32, 1), &null_row, 1));
+}
+
+static sy_value condition(const sy_dit *dit, const sy_zoo_inputs *inputs)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    sy_value t = sy_dit_time_features(g, inputs->time, TIME_FEATURES);
+    t = sy_silu(g, sy_linear(g, t, "t_embedder.mlp.0", c->width, true, c->dtype));
+    t = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
+    return sy_silu(g, sy_add(g, t, label_embedding(dit, inputs)));
+}
+
+/* `count` vectors per sample from its condition, each to be cut out with `chunk`: f32[N, 1, count * width]. */
+static sy_value modulation(const sy_dit *dit, int32_t count)
+{
+    const sy_network_config *c = dit->config;
+    sy_value m = sy_linear(dit->g, dit->condition, "adaLN_modulation.1", count * c->width, true, c->dtype);
+    return sy_reshape(dit->g, m, SY_T(SY_F32, dit->batch, 1, count * c->width));
+}
+
+static sy_value chunk(const sy_dit *dit, sy_value m, int32_t i)
+{
+    return sy_slice_axis(dit->g, m, 2, i * dit->config->width, dit->config->width);
+}
+
+static sy_value norm_modulate(const sy_dit *dit, sy_value x, sy_value shift, sy_value scale)
+{
+    sy_graph *g = dit->g;
+    sy_value normed = sy_row(g, SY_OP_LAYER_NORM, x, 1e-6);
+    return sy_add(g, sy_mul(g, normed, sy_add(g, scale, sy_const(g, 1))), shift);
+}
+
+/* Layer norm of q and k over the head dimension; q's and k's weights side by side make it one op: qk[N, T, 2, h, d]. */
+static sy_value norm_queries_and_keys(const sy_dit *dit, sy_value qk, int32_t d)
+{
+    sy_graph *g = dit->g;
+    sy_dtype dtype = dit->config->dtype;
+    sy_value weights[2] = {sy_zoo_param(g, "q_norm.weight", SY_T(dtype, d)), sy_zoo_param(g, "k_norm.weight", SY_T(dtype, d))};
+    sy_value biases[2] = {sy_zoo_param(g, "q_norm.bias", SY_T(dtype, d)), sy_zoo_param(g, "k_norm.bias", SY_T(dtype, d))};
+    sy_type both = SY_T(SY_F32, 2, 1, d);
+    qk = sy_row(g, SY_OP_LAYER_NORM, qk, dit->config->qk_norm_eps);
+    qk = sy_mul(g, qk, sy_reshape(g, sy_stack(g, weights, 2), both));
+    return sy_add(g, qk, sy_reshape(g, sy_stack(g, biases, 2), both));
+}
+
+/* Member i of x[N, T, members, h, d] as attention wants it: [N, h, T, d]. */
+static sy_value heads_of(const sy_dit *dit, sy_value x, int32_t i)
+{
+    sy_graph *g = dit->g;
+    int32_t h = dit->config->heads, d = dit->config->width / h;
+    x = sy_reshape(g, sy_slice_axis(g, x, 2, i, 1), SY_T(SY_F32, dit->batch, dit->tokens, h, d));
+    return sy_transpose(g, x, (const int32_t[]){0, 2, 1, 3});
+}
+
+/* The joint projection's outputs are q of all heads, then k, then v. */
+static sy_value attention(const sy_dit *dit, sy_value u)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    bool timm = c->attention_names == SY_ATTENTION_TIMM;
+    int32_t h = c->heads, d = c->width / h;
+    sy_scope_push(g, "attn");
+    sy_value qkv = sy_linear(g, u, timm ? "qkv" : "Wqkv", 3 * c->width, true, c->dtype);
+    qkv = sy_reshape(g, qkv, SY_T(SY_F32, dit->batch, dit->tokens, 3, h, d));
+    sy_value qk = qkv;
+    if (c->qk_norm)
+        qk = norm_queries_and_keys(dit, sy_slice_axis(g, qkv, 2, 0, 2), d);
+    sy_value y = sy_attention(g, heads_of(dit, qk, 0), heads_of(dit, qk, 1), heads_of(dit, qkv, 2), 1 / sqrt(d));
+    y = sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3});
+    y = sy_reshape(g, y, SY_T(SY_F32, dit->batch, dit->tokens, c->width));
+    y = sy_linear(g, y, timm ? "proj" : "out_proj", c->width, true, c->dtype);
+    sy_scope_pop(g);
+    return y;
+}
+
+sy_value sy_dit_mlp(const sy_dit *dit, sy_value u)
+{
+    const sy_network_config *c = dit->config;
+    sy_scope_push(dit->g, "mlp");
+    u = sy_unary(dit->g, SY_OP_GELU_TANH, sy_linear(dit->g, u, "fc1", c->mlp_hidden, true, c->dtype));
+    u = sy_linear(dit->g, u, "fc2", c->width, true, c->dtype);
+    sy_scope_pop(dit->g);
+    return u;
+}
+
+/* x + gate attention(modulated norm of x), then x + gate feed_forward(modulated norm of x). */
+static sy_value block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forward feed_forward)
+{
+    enum { SHIFT_ATTENTION, SCALE_ATTENTION, GATE_ATTENTION, SHIFT_MLP, SCALE_MLP, GATE_MLP, CHUNKS };
+    sy_graph *g = dit->g;
+    sy_scope_push(g, "blocks.%d", i);
+    sy_value m = modulation(dit, CHUNKS);
+    sy_value u = norm_modulate(dit, x, chunk(dit, m, SHIFT_ATTENTION), chunk(dit, m, SCALE_ATTENTION));
+    x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_ATTENTION), attention(dit, u)));
+    u = norm_modulate(dit, x, chunk(dit, m, SHIFT_MLP), chunk(dit, m, SCALE_MLP));
+    x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_MLP), feed_forward(dit, i, u)));
+    sy_tap(g, "x", x);
+    sy_scope_pop(g);
+    return x;
+}
+
+static sy_value final_layer(const sy_dit *dit, sy_value x)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    sy_scope_push(g, "final_layer");
+    sy_value m = modulation(dit, 2);
+    x = norm_modulate(dit, x, chunk(dit, m, 0), chunk(dit, m, 1));
+    x = sy_linear(g, x, "linear", c->patch * c->patch * c->channels_out, true, c->dtype);
+    sy_scope_pop(g);
+    return unpatchify(dit, x);
+}
+
+sy_value sy_dit_network(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs,
+                        sy_dit_feed_forward feed_forward)
+{
+    int32_t grid = config->side / config->patch;
+    sy_dit dit = {.g = g, .config = config, .batch = g->nodes[inputs->x].type.dim[0], .tokens = grid * grid};
+    dit.condition = condition(&dit, inputs);
+    dit.null_label = is_null_label(&dit, inputs);
+    sy_value x = patchify(&dit, inputs->x);
+    for (int32_t i = 0; i < config->depth; i++)
+        x = block(&dit, i, x, feed_forward);
+    return final_layer(&dit, x);
+}

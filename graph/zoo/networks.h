@@ -1,0 +1,40 @@
+/* Inside the zoo: the functions behind the rows of sy_zoo_networks, and small helpers of their builders. */
+#ifndef SY_ZOO_NETWORKS_H
+#define SY_ZOO_NETWORKS_H
+
+#include "graph/zoo/zoo.h"
+
+enum { SY_ZOO_MAX_EXPERTS = 1024 };
+
+struct sy_safetensors;
+
+bool sy_dit_recognise(const struct sy_safetensors *file);
+bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_dit_moe_recognise(const struct sy_safetensors *file);
+bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_dit_moe_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_promoe_recognise(const struct sy_safetensors *file);
+bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_promoe_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+sy_value sy_promoe_ec_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+/* x as f32; no op where it is f32 already. */
+sy_value sy_zoo_f32(sy_graph *g, sy_value x);
+/* The parameter of that name as f32, for element-wise use. */
+sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type);
+
+/* What the files say, for recognise and configure. Shapes: false and an error that names the tensor if it is not there
+ * or has another rank. Sizes are at most 2^24 each. */
+bool sy_zoo_has(const struct sy_safetensors *file, const char *format, ...);
+bool sy_zoo_shape(const struct sy_safetensors *file, const char *name, uint32_t rank, int32_t *dims, sy_error *error);
+/* Metadata "switchyard.<key>". Numbers: leaves *value alone if absent; false if it is no whole number in range. */
+const char *sy_zoo_metadata(const struct sy_safetensors *file, const char *key);
+bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most, int32_t *value,
+                         sy_error *error);
+bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, double least, double most, double *value,
+                            sy_error *error);
+
+#endif

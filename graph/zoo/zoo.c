@@ -1,0 +1,70 @@
+/* The registry of networks, and the small helpers that their builders share. */
+#include "graph/zoo/zoo.h"
+#include "graph/zoo/networks.h"
+
+#include <string.h>
+
+const sy_network sy_zoo_networks[] = {
+    {"dit", "DiT and SiT: transformer with adaLN-Zero blocks, all dense", sy_dit_recognise, sy_dit_configure, sy_dit_build},
+    {"dit-moe", "DiT-MoE: every block has routed SwiGLU experts, two a token, and a shared one", sy_dit_moe_recognise,
+     sy_dit_moe_configure, sy_dit_moe_build},
+    {"promoe", "ProMoE: odd blocks route each token to the expert whose prototype is nearest", sy_promoe_recognise,
+     sy_promoe_configure, sy_promoe_build},
+    {"promoe-ec", "ProMoE, expert choice: each expert takes the tokens nearest to its prototype (only by metadata)", NULL,
+     sy_promoe_configure, sy_promoe_ec_build},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const sy_network *sy_zoo_find(const char *name)
+{
+    for (const sy_network *n = sy_zoo_networks; n->name; n++)
+        if (name && !strcmp(n->name, name))
+            return n;
+    return NULL;
+}
+
+sy_value sy_zoo_f32(sy_graph *g, sy_value x)
+{
+    return sy_cast(g, x, SY_F32);
+}
+
+sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type)
+{
+    return sy_zoo_f32(g, sy_param(g, name, type));
+}
+
+/* The inputs come from other code than the configuration: say which one does not fit before an op deep inside does. */
+static bool check_inputs(sy_graph *g, const sy_network_config *c, const sy_zoo_inputs *in)
+{
+    if (!in->x || !in->time || !in->label || (c->words && !in->label_weights))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A network needs x, time and label%s.",
+                       c->words ? ", and label weights since it is prompted by words" : "");
+    const sy_type *x = &g->nodes[in->x].type, *time = &g->nodes[in->time].type, *label = &g->nodes[in->label].type;
+    int32_t n = x->dim[0];
+    sy_type wanted = SY_T(SY_F32, n, c->channels, c->side, c->side);
+    char text[96], wanted_text[96];
+    if (!sy_type_equal(x, &wanted))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's x is %s; it must be %s.", sy_type_text(x, text),
+                       sy_type_text(&wanted, wanted_text));
+    if (time->is_route || time->rank != 1 || time->dtype != SY_F32 || (time->dim[0] != 1 && time->dim[0] != n))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's time is %s; it must be f32[1] or f32[%d].",
+                       sy_type_text(time, text), (int)n);
+    wanted = c->words ? SY_T(SY_I32, n, c->words) : SY_T(SY_I32, n);
+    if (!sy_type_equal(label, &wanted))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's label is %s; it must be %s.",
+                       sy_type_text(label, text), sy_type_text(&wanted, wanted_text));
+    return true;
+}
+
+sy_value sy_zoo_build(sy_graph *graph, const sy_network_config *config, const sy_zoo_inputs *inputs)
+{
+    const sy_network *network = sy_zoo_find(config->architecture);
+    if (!network) {
+        sy_fail(&graph->error, SY_CODE_NOT_FOUND, "There is no network \"%.31s\" in the zoo.", config->architecture);
+        return 0;
+    }
+    if (!sy_graph_check(graph, NULL) || !check_inputs(graph, config, inputs))
+        return 0;
+    sy_value out = network->build(graph, config, inputs);
+    return sy_graph_check(graph, NULL) ? out : 0;
+}
