@@ -156,7 +156,7 @@ static bool convert(const struct descr *d, const unsigned char *data, uint64_t c
 bool sy_npy_from_memory(const void *bytes, size_t size, sy_npy *out, sy_error *error)
 {
     const unsigned char *b = bytes;
-    const struct descr *descr;
+    const struct descr *descr = NULL;
     sy_npy npy = {0};
     *out = npy;
     if (size < 12 || memcmp(b, "\x93NUMPY", 6) || b[6] < 1 || b[6] > 3)

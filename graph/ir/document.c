@@ -30,7 +30,7 @@ static void signature(const sy_op_info *info, sy_op op, sy_text *out)
         sy_text_add(out, "(a, b, …)");
     } else if (info->most) {
         for (uint32_t i = 0; i < info->most; i++)
-            sy_text_printf(out, "%s%s%c", i ? "" : "(", i ? i >= info->least ? " , optional " : ", " : "", 'a' + (int)i);
+            sy_text_printf(out, "%s%s%c", i ? "" : "(", i ? i >= info->least ? ", optional " : ", " : "", 'a' + (int)i);
         sy_text_add(out, ")");
     }
     for (sy_attribute a = 0; a < SY_ATTRIBUTE_COUNT; a++)
