@@ -79,9 +79,13 @@ static void choose_queue(const sy_device_snapshot *s, sy_device_plan *plan)
     }
 }
 
+/* The device's memory is the machine's. A device with memory of its own always lists a heap of the host's beside it. */
 static bool shares_memory(const sy_device_snapshot *s, const sy_device_plan *plan)
 {
-    return plan->limits.cpu || s->type == SY_DEVICE_INTEGRATED;
+    bool own = false;
+    for (uint32_t i = 0; i < s->n_heaps; i++)
+        own |= !(s->heaps[i].flags & HEAP_DEVICE_LOCAL);
+    return plan->limits.cpu || s->type == SY_DEVICE_INTEGRATED || (s->n_heaps && !own);
 }
 
 /* How good a memory type is for a use; negative: not at all. The size of the heap decides among equals, and then the
@@ -208,7 +212,7 @@ static void choose_extensions(const sy_device_snapshot *s, sy_device_plan *plan)
         plan->extensions[plan->n_extensions++] = "VK_KHR_portability_subset";
     if (sy_snapshot_has_extension(s, "VK_EXT_memory_budget"))
         plan->extensions[plan->n_extensions++] = "VK_EXT_memory_budget";
-    plan->timeline = s->features.timeline_semaphore == SY_YES;
+    plan->timeline = s->features.timeline_semaphore != SY_NO; /* Vulkan 1.2 promises it */
     plan->host_query_reset = s->features.host_query_reset == SY_YES;
 }
 
