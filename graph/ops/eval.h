@@ -9,6 +9,7 @@
 typedef struct sy_eval_route {
     int32_t rows, targets, count;
     int32_t *offsets, *row, *target, *row_offsets, *row_slots;
+    int32_t *choice; /* of each slot: which of its row's choices it was, 0 the first; capacity may go by it */
     double *weight;
 } sy_eval_route;
 
