@@ -10,7 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIZE = 1 << 24, MAX_SIDE = 8192, MAX_TOKENS = 1 << 16, MAX_WIDTH = 1 << 15, MAX_DEPTH = 1024, MAX_WORDS = 256 };
+enum {
+    MAX_SIZE = 1 << 24,
+    MAX_SIDE = 8192,
+    MAX_TOKENS = 1 << 16,
+    MAX_WIDTH = 1 << 15,
+    MAX_DEPTH = 1024,
+    MAX_WORDS = 256
+};
 
 /* Heads of the published widths; the same in every network of the family. */
 static const struct {
@@ -33,12 +40,12 @@ bool sy_zoo_shape(const struct sy_safetensors *file, const char *name, uint32_t 
     if (!tensor)
         return false;
     if (tensor->rank != rank)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" has %u dimensions; it should have %u.", name, tensor->rank,
-                       rank);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" has %u dimensions; it should have %u.", name,
+                       tensor->rank, rank);
     for (uint32_t i = 0; i < rank; i++) {
         if (tensor->dim[i] < 1 || tensor->dim[i] > MAX_SIZE)
-            return sy_fail(error, SY_CODE_INVALID_FILE, "Dimension %u of tensor \"%s\" is %lld; 1 to %d are possible.", i, name,
-                           (long long)tensor->dim[i], MAX_SIZE);
+            return sy_fail(error, SY_CODE_INVALID_FILE, "Dimension %u of tensor \"%s\" is %lld; 1 to %d are possible.",
+                           i, name, (long long)tensor->dim[i], MAX_SIZE);
         dims[i] = (int32_t)tensor->dim[i];
     }
     return true;
@@ -51,8 +58,8 @@ const char *sy_zoo_metadata(const struct sy_safetensors *file, const char *key)
     return sy_safetensors_metadata(file, name);
 }
 
-bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, double least, double most, double *value,
-                            sy_error *error)
+bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, double least, double most,
+                            double *value, sy_error *error)
 {
     const char *text = sy_zoo_metadata(file, key);
     if (!text)
@@ -60,20 +67,22 @@ bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, 
     char *end;
     double x = strtod(text, &end);
     if (end == text || *end || !(x >= least && x <= most))
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The metadata switchyard.%s is \"%.40s\"; it must be a number from %g to %g.",
-                       key, text, least, most);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The metadata switchyard.%s is \"%.40s\"; it must be a number from %g to %g.", key, text, least,
+                       most);
     *value = x;
     return true;
 }
 
-bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most, int32_t *value,
-                         sy_error *error)
+bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most,
+                         int32_t *value, sy_error *error)
 {
     double x = *value;
     if (!sy_zoo_metadata_double(file, key, least, most, &x, error))
         return false;
     if (sy_zoo_metadata(file, key) && x != floor(x))
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The metadata switchyard.%s is %g; it must be a whole number.", key, x);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "The metadata switchyard.%s is %g; it must be a whole number.", key,
+                       x);
     *value = (int32_t)x;
     return true;
 }
@@ -88,13 +97,15 @@ static bool picture_side(const struct sy_safetensors *file, sy_network_config *c
     c->channels = proj[1];
     c->patch = proj[2];
     if (c->width > MAX_WIDTH || c->patch > 64 || c->channels > 1024 || proj[3] != c->patch)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "x_embedder.proj.weight [%d,%d,%d,%d] is not that of square patches.",
-                       (int)proj[0], (int)proj[1], (int)proj[2], (int)proj[3]);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "x_embedder.proj.weight [%d,%d,%d,%d] is not that of square patches.", (int)proj[0],
+                       (int)proj[1], (int)proj[2], (int)proj[3]);
     c->channels_out = last[0] / (c->patch * c->patch);
     if (last[0] != c->channels_out * c->patch * c->patch ||
         (c->channels_out != c->channels && c->channels_out != 2 * c->channels))
-        return sy_fail(error, SY_CODE_INVALID_FILE, "final_layer.linear has %d outputs: neither %d nor %d channels of %d x %d.",
-                       (int)last[0], (int)c->channels, (int)(2 * c->channels), (int)c->patch, (int)c->patch);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "final_layer.linear has %d outputs: neither %d nor %d channels of %d x %d.", (int)last[0],
+                       (int)c->channels, (int)(2 * c->channels), (int)c->patch, (int)c->patch);
     c->learn_sigma = c->channels_out == 2 * c->channels;
     c->has_pos_embed = sy_zoo_has(file, "pos_embed");
     if (c->has_pos_embed) {
@@ -105,17 +116,19 @@ static bool picture_side(const struct sy_safetensors *file, sy_network_config *c
     if (!sy_zoo_metadata_int(file, "image_size", 1, MAX_SIDE, &c->side, error))
         return false;
     if (!c->side)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The file has no pos_embed, so it cannot be told for which picture size it is; "
-                                                    "give it the metadata switchyard.image_size.");
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The file has no pos_embed, so it cannot be told for which picture size it is; "
+                       "give it the metadata switchyard.image_size.");
     int32_t grid = c->side / c->patch;
     if (c->side > MAX_SIDE || grid < 1 || c->side % c->patch || (int64_t)grid * grid > MAX_TOKENS)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "A picture of %d x %d in patches of %d is not possible.", (int)c->side,
-                       (int)c->side, (int)c->patch);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "A picture of %d x %d in patches of %d is not possible.",
+                       (int)c->side, (int)c->side, (int)c->patch);
     if (c->width % 4)
         return sy_fail(error, SY_CODE_INVALID_FILE, "The width is %d; it must be a multiple of 4.", (int)c->width);
     const char *space = sy_zoo_metadata(file, "space");
     if (space && strcmp(space, "latent") && strcmp(space, "pixel"))
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The metadata switchyard.space is \"%.40s\"; it must be \"latent\" or \"pixel\".", space);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The metadata switchyard.space is \"%.40s\"; it must be \"latent\" or \"pixel\".", space);
     c->latent = space ? !strcmp(space, "latent") : c->channels == 4;
     return true;
 }
@@ -125,7 +138,8 @@ static bool transformer(const struct sy_safetensors *file, sy_network_config *c,
     while (c->depth <= MAX_DEPTH && sy_zoo_has(file, "blocks.%d.adaLN_modulation.1.weight", (int)c->depth))
         c->depth++;
     if (c->depth < 1 || c->depth > MAX_DEPTH)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The file has %d blocks; 1 to %d are possible.", (int)c->depth, MAX_DEPTH);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "The file has %d blocks; 1 to %d are possible.", (int)c->depth,
+                       MAX_DEPTH);
     c->attention_names = sy_zoo_has(file, "blocks.0.attn.Wqkv.weight") ? SY_ATTENTION_WQKV : SY_ATTENTION_TIMM;
     c->qk_norm = sy_zoo_has(file, "blocks.0.attn.q_norm.weight");
     c->qk_norm_eps = c->attention_names == SY_ATTENTION_WQKV ? 1e-6 : 1e-5;
@@ -141,10 +155,13 @@ static bool transformer(const struct sy_safetensors *file, sy_network_config *c,
     if (!sy_zoo_metadata_int(file, "num_heads", 1, c->width, &c->heads, error))
         return false;
     if (!c->heads)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The number of heads cannot be told from the tensors (width %d is none of the "
-                                                    "published ones); give the file the metadata switchyard.num_heads.", (int)c->width);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The number of heads cannot be told from the tensors (width %d is none of the "
+                       "published ones); give the file the metadata switchyard.num_heads.",
+                       (int)c->width);
     if (c->width % c->heads)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "A width of %d does not divide into %d heads.", (int)c->width, (int)c->heads);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "A width of %d does not divide into %d heads.", (int)c->width,
+                       (int)c->heads);
     return true;
 }
 
@@ -166,8 +183,10 @@ static bool label(const struct sy_safetensors *file, sy_network_config *c, sy_er
         (c->words && !sy_zoo_metadata_int(file, "words_per_prompt", 1, MAX_WORDS, &c->words, error)))
         return false;
     if (classes != c->label_rows && classes != c->label_rows - 1)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "The label embedding has %d rows, but there are %d classes or words and one null "
-                                                    "row at most.", (int)c->label_rows, (int)classes);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The label embedding has %d rows, but there are %d classes or words and one null "
+                       "row at most.",
+                       (int)c->label_rows, (int)classes);
     c->null_row = classes == c->label_rows ? -1 : c->label_rows - 1;
     return true;
 }
@@ -182,8 +201,10 @@ static bool sampling(const struct sy_safetensors *file, sy_network_config *c, sy
         while (i < 3 && strcmp(objective, objectives[i]))
             i++;
         if (i == 3)
-            return sy_fail(error, SY_CODE_INVALID_FILE, "The metadata switchyard.objective is \"%.40s\"; it must be \"ddpm\", \"flow\" or "
-                                                        "\"flow-reversed\".", objective);
+            return sy_fail(error, SY_CODE_INVALID_FILE,
+                           "The metadata switchyard.objective is \"%.40s\"; it must be \"ddpm\", \"flow\" or "
+                           "\"flow-reversed\".",
+                           objective);
         c->objective = (sy_objective)i;
     }
     return sy_zoo_metadata_double(file, "time_scale", 1e-6, 1e6, &c->time_scale, error) &&
@@ -199,8 +220,9 @@ static bool mixtures(const struct sy_safetensors *file, sy_network_config *c, sy
     if (!sy_zoo_metadata_int(file, "top_k", 1, SY_ZOO_MAX_EXPERTS, &c->top_k, error))
         return false;
     if (c->experts + c->extra_experts > SY_ZOO_MAX_EXPERTS || c->top_k > c->experts)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "%d of %d experts a token is not possible (at most %d experts are).",
-                       (int)c->top_k, (int)c->experts, SY_ZOO_MAX_EXPERTS);
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "%d of %d experts a token is not possible (at most %d experts are).", (int)c->top_k,
+                       (int)c->experts, SY_ZOO_MAX_EXPERTS);
     return true;
 }
 
@@ -215,8 +237,9 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
     if (name)
         sy_fail(error, SY_CODE_INVALID_FILE, "The file's network is \"%.40s\", which the zoo does not have.", name);
     else
-        sy_fail(error, SY_CODE_INVALID_FILE, "The tensor names are those of no network in the zoo (dit, dit-moe, promoe). Checkpoints "
-                                             "pickled by PyTorch are turned into files of the right form by tools/convert/checkpoint.py.");
+        sy_fail(error, SY_CODE_INVALID_FILE,
+                "The tensor names are those of no network in the zoo (dit, dit-moe, promoe). Checkpoints "
+                "pickled by PyTorch are turned into files of the right form by tools/convert/checkpoint.py.");
     return NULL;
 }
 
@@ -226,7 +249,8 @@ static bool check_by_building(const struct sy_safetensors *file, const sy_networ
     sy_graph *g = sy_graph_create("check");
     if (!g)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
-    sy_zoo_inputs in = {sy_input(g, "x", SY_T(SY_F32, 1, c->channels, c->side, c->side)), sy_input(g, "time", SY_T(SY_F32, 1))};
+    sy_zoo_inputs in = {sy_input(g, "x", SY_T(SY_F32, 1, c->channels, c->side, c->side)),
+                        sy_input(g, "time", SY_T(SY_F32, 1))};
     in.label = sy_input(g, "label", c->words ? SY_T(SY_I32, 1, c->words) : SY_T(SY_I32, 1));
     if (c->words)
         in.label_weights = sy_input(g, "label_weights", SY_T(SY_F32, 1, c->words));
@@ -248,8 +272,8 @@ bool sy_zoo_config_from_file(const struct sy_safetensors *file, sy_network_confi
         return false;
     const sy_stored_tensor *first = sy_safetensors_find(file, "x_embedder.proj.weight");
     if (!first->readable || first->dtype > SY_BF16)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.", first->name,
-                       first->dtype_name);
+        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.",
+                       first->name, first->dtype_name);
     c.dtype = first->dtype;
     if (!network->configure(file, &c, error) || !mixtures(file, &c, error) || !sampling(file, &c, error) ||
         !check_by_building(file, &c, error))
@@ -270,8 +294,8 @@ bool sy_zoo_check_file(const sy_graph *graph, const struct sy_safetensors *file,
         if (!stored || !sy_stored_type(stored, &type, error))
             return false;
         if (!sy_type_equal(&type, &n->type))
-            return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; it should be %s.", n->name, sy_type_text(&type, found),
-                           sy_type_text(&n->type, wanted));
+            return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; it should be %s.", n->name,
+                           sy_type_text(&type, found), sy_type_text(&n->type, wanted));
     }
     return true;
 }

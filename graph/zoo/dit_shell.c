@@ -144,8 +144,10 @@ static sy_value norm_queries_and_keys(const sy_dit *dit, sy_value qk, int32_t d)
 {
     sy_graph *g = dit->g;
     sy_dtype dtype = dit->config->dtype;
-    sy_value weights[2] = {sy_zoo_param(g, "q_norm.weight", SY_T(dtype, d)), sy_zoo_param(g, "k_norm.weight", SY_T(dtype, d))};
-    sy_value biases[2] = {sy_zoo_param(g, "q_norm.bias", SY_T(dtype, d)), sy_zoo_param(g, "k_norm.bias", SY_T(dtype, d))};
+    sy_value weights[2] = {sy_zoo_param(g, "q_norm.weight", SY_T(dtype, d)),
+                           sy_zoo_param(g, "k_norm.weight", SY_T(dtype, d))};
+    sy_value biases[2] = {sy_zoo_param(g, "q_norm.bias", SY_T(dtype, d)),
+                          sy_zoo_param(g, "k_norm.bias", SY_T(dtype, d))};
     sy_type both = SY_T(SY_F32, 2, 1, d);
     qk = sy_row(g, SY_OP_LAYER_NORM, qk, dit->config->qk_norm_eps);
     qk = sy_mul(g, qk, sy_reshape(g, sy_stack(g, weights, 2), both));

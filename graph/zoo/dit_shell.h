@@ -11,7 +11,8 @@ typedef struct sy_dit {
     const sy_network_config *config;
     int32_t batch, tokens; /* tokens of one sample */
     sy_value condition;    /* f32[N, width]: silu of the time's and the label's embedding */
-    sy_value null_label;   /* i32[N]: 1 where the sample is unconditional; 0 (no value) if the network has no null label */
+    sy_value
+        null_label; /* i32[N]: 1 where the sample is unconditional; 0 (no value) if the network has no null label */
 } sy_dit;
 
 /* The feed-forward of block `block`: u f32[N, tokens, width], normed and modulated, to the same shape. Called in the

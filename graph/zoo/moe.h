@@ -8,9 +8,9 @@
 /* "experts.0.<name>", "experts.1.<name>" … stacked on a new leading axis; done once, when weights are loaded. */
 sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_type type);
 
-/* x W^T (+ b) with the W and b "experts.E.<name>.weight", ".bias" of each slot's expert E. `gather`: x is [rows, in] and
- * slots read their row; else x is [slots, in], what an earlier layer of the experts made. */
-sy_value sy_experts_linear(sy_graph *g, sy_value x, sy_value route, bool gather, const char *name, int32_t out, bool bias,
-                           sy_dtype dtype);
+/* x W^T (+ b) with the W and b "experts.E.<name>.weight", ".bias" of each slot's expert E. `gather`: x is [rows, in]
+ * and slots read their row; else x is [slots, in], what an earlier layer of the experts made. */
+sy_value sy_experts_linear(sy_graph *g, sy_value x, sy_value route, bool gather, const char *name, int32_t out,
+                           bool bias, sy_dtype dtype);
 
 #endif

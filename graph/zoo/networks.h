@@ -32,9 +32,9 @@ bool sy_zoo_has(const struct sy_safetensors *file, const char *format, ...);
 bool sy_zoo_shape(const struct sy_safetensors *file, const char *name, uint32_t rank, int32_t *dims, sy_error *error);
 /* Metadata "switchyard.<key>". Numbers: leaves *value alone if absent; false if it is no whole number in range. */
 const char *sy_zoo_metadata(const struct sy_safetensors *file, const char *key);
-bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most, int32_t *value,
-                         sy_error *error);
-bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, double least, double most, double *value,
-                            sy_error *error);
+bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most,
+                         int32_t *value, sy_error *error);
+bool sy_zoo_metadata_double(const struct sy_safetensors *file, const char *key, double least, double most,
+                            double *value, sy_error *error);
 
 #endif

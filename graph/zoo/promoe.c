@@ -49,7 +49,8 @@ static sy_value mixture(const sy_dit *dit, sy_value u, bool expert_choice)
     sy_value r = expert_choice ? sy_route_expert_choice(g, scores, share, dit->tokens)
                                : sy_route_top_k(g, scores, c->top_k, false);
     r = sy_route_split(g, r, unconditional_tokens(dit), c->experts, c->experts + 1);
-    sy_value h = sy_unary(g, SY_OP_GELU_TANH, sy_experts_linear(g, u, r, true, "up_proj", c->expert_hidden, true, c->dtype));
+    sy_value h =
+        sy_unary(g, SY_OP_GELU_TANH, sy_experts_linear(g, u, r, true, "up_proj", c->expert_hidden, true, c->dtype));
     sy_value routed = sy_combine(g, sy_experts_linear(g, h, r, false, "down_proj", c->width, true, c->dtype), r, true);
     sy_value y = sy_add(g, routed, shared_expert(dit, u));
     sy_scope_pop(g);
@@ -113,7 +114,8 @@ bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *c
     config->guidance = 1.5;
     config->steps = 250;
     if (config->null_row < 0)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "ProMoE needs a null row in its label embedding, but the file says that it "
-                                                    "has none (switchyard.num_classes).");
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "ProMoE needs a null row in its label embedding, but the file says that it "
+                       "has none (switchyard.num_classes).");
     return true;
 }

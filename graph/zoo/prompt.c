@@ -92,8 +92,8 @@ static uint32_t character(const char *s, int *size)
     return n ? c : 0;
 }
 
-/* Letters and digits: ASCII's, and outside of it all that lies neither in the blocks of punctuation and symbols nor in those
- * of pictures. */
+/* Letters and digits: ASCII's, and outside of it all that lies neither in the blocks of punctuation and symbols nor in
+ * those of pictures. */
 static bool is_letter(uint32_t c)
 {
     if (c < 0x80)

@@ -5,13 +5,14 @@
 #include <string.h>
 
 const sy_network sy_zoo_networks[] = {
-    {"dit", "DiT and SiT: transformer with adaLN-Zero blocks, all dense", sy_dit_recognise, sy_dit_configure, sy_dit_build},
+    {"dit", "DiT and SiT: transformer with adaLN-Zero blocks, all dense", sy_dit_recognise, sy_dit_configure,
+     sy_dit_build},
     {"dit-moe", "DiT-MoE: every block has routed SwiGLU experts, two a token, and a shared one", sy_dit_moe_recognise,
      sy_dit_moe_configure, sy_dit_moe_build},
     {"promoe", "ProMoE: odd blocks route each token to the expert whose prototype is nearest", sy_promoe_recognise,
      sy_promoe_configure, sy_promoe_build},
-    {"promoe-ec", "ProMoE, expert choice: each expert takes the tokens nearest to its prototype (only by metadata)", NULL,
-     sy_promoe_configure, sy_promoe_ec_build},
+    {"promoe-ec", "ProMoE, expert choice: each expert takes the tokens nearest to its prototype (only by metadata)",
+     NULL, sy_promoe_configure, sy_promoe_ec_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -44,8 +45,8 @@ static bool check_inputs(sy_graph *g, const sy_network_config *c, const sy_zoo_i
     sy_type wanted = SY_T(SY_F32, n, c->channels, c->side, c->side);
     char text[96], wanted_text[96];
     if (!sy_type_equal(x, &wanted))
-        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's x is %s; it must be %s.", sy_type_text(x, text),
-                       sy_type_text(&wanted, wanted_text));
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's x is %s; it must be %s.",
+                       sy_type_text(x, text), sy_type_text(&wanted, wanted_text));
     if (time->is_route || time->rank != 1 || time->dtype != SY_F32 || (time->dim[0] != 1 && time->dim[0] != n))
         return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's time is %s; it must be f32[1] or f32[%d].",
                        sy_type_text(time, text), (int)n);

@@ -15,14 +15,14 @@ struct sy_safetensors; /* graph/import */
 
 /* What the network was trained to predict, and with it which samplers can use it. */
 typedef enum sy_objective {
-    SY_OBJECTIVE_DDPM,         /* noise at integer steps 0…999 of the linear schedule; with learn_sigma also the variance */
-    SY_OBJECTIVE_FLOW,         /* x_s = (1-s) data + s noise, s from 1 to 0; predicts noise - data (DiT-MoE, ProMoE) */
+    SY_OBJECTIVE_DDPM, /* noise at integer steps 0…999 of the linear schedule; with learn_sigma also the variance */
+    SY_OBJECTIVE_FLOW, /* x_s = (1-s) data + s noise, s from 1 to 0; predicts noise - data (DiT-MoE, ProMoE) */
     SY_OBJECTIVE_FLOW_REVERSED /* x_t = t data + (1-t) noise, t from 0 to 1; predicts data - noise (SiT) */
 } sy_objective;
 
 typedef enum sy_attention_names {
-    SY_ATTENTION_TIMM,   /* attn.qkv, attn.proj */
-    SY_ATTENTION_WQKV    /* attn.Wqkv, attn.out_proj, attn.q_norm, attn.k_norm (DiT-MoE XL and G) */
+    SY_ATTENTION_TIMM, /* attn.qkv, attn.proj */
+    SY_ATTENTION_WQKV  /* attn.Wqkv, attn.out_proj, attn.q_norm, attn.k_norm (DiT-MoE XL and G) */
 } sy_attention_names;
 
 enum { SY_ZOO_NAME_SIZE = 32, SY_ZOO_WORDS_PER_PROMPT = 16 };
@@ -39,18 +39,18 @@ typedef struct sy_network_config {
 
     /* transformer */
     int32_t patch, width, depth, heads;
-    int32_t mlp_hidden;                 /* dense feed-forward; 0: no dense block */
+    int32_t mlp_hidden; /* dense feed-forward; 0: no dense block */
     sy_attention_names attention_names;
-    bool qk_norm;                       /* layer norm of q and k over the head dimension, with weights */
+    bool qk_norm; /* layer norm of q and k over the head dimension, with weights */
     double qk_norm_eps;
-    bool has_pos_embed;                 /* in the file; else computed */
+    bool has_pos_embed; /* in the file; else computed */
 
     /* mixture of experts; all 0 in dense networks */
     int32_t experts;       /* that the router chooses from */
     int32_t extra_experts; /* that it cannot choose: 1 for the unconditional expert of ProMoE */
     int32_t top_k;         /* experts a token; expert choice: mean experts a token */
     int32_t expert_hidden, shared_hidden;
-    bool interleave;       /* only odd blocks are mixtures */
+    bool interleave; /* only odd blocks are mixtures */
 
     /* label */
     int32_t label_rows; /* rows of the label embedding, the null row among them */
@@ -60,7 +60,8 @@ typedef struct sy_network_config {
     /* sampling */
     sy_objective objective;
     double time_scale;       /* flow: the network is fed time_scale * s. DDPM: 1, fed the integer step */
-    int32_t guided_channels; /* guidance acts on the first so many output channels (3 in DiT, a quirk kept by the authors) */
+    int32_t guided_channels; /* guidance acts on the first so many output channels (3 in DiT, a quirk kept by the
+                                authors) */
     double guidance;         /* scale the authors (or the file) give as default */
     int32_t steps;           /* likewise */
 
@@ -69,10 +70,10 @@ typedef struct sy_network_config {
 
 /* What the caller gives the network. N is x's first dimension. */
 typedef struct sy_zoo_inputs {
-    sy_value x;             /* f32[N, channels, side, side] */
-    sy_value time;          /* f32[1] (the same for all) or f32[N], as the network is fed it: scaled by config.time_scale */
-    sy_value label;         /* class ids i32[N]; prompted by words: word ids i32[N, words], -1 where there is no word.
-                               Unconditional sample: null_row (words: null_row first, weight 1, then -1). */
+    sy_value x;     /* f32[N, channels, side, side] */
+    sy_value time;  /* f32[1] (the same for all) or f32[N], as the network is fed it: scaled by config.time_scale */
+    sy_value label; /* class ids i32[N]; prompted by words: word ids i32[N, words], -1 where there is no word.
+                       Unconditional sample: null_row (words: null_row first, weight 1, then -1). */
     sy_value label_weights; /* prompted by words: f32[N, words], 1 / count of the sample's words; else 0 */
 } sy_zoo_inputs;
 
@@ -85,7 +86,7 @@ typedef struct sy_network {
     bool (*configure)(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
     sy_value (*build)(sy_graph *graph, const sy_network_config *config, const sy_zoo_inputs *inputs);
 } sy_network;
-extern const sy_network sy_zoo_networks[]; /* ends with a row whose name is NULL */
+extern const sy_network sy_zoo_networks[];       /* ends with a row whose name is NULL */
 const sy_network *sy_zoo_find(const char *name); /* NULL if there is none */
 
 /* The configuration of a model file, from names and shapes of its tensors and, where these cannot say, from its
@@ -120,9 +121,9 @@ sy_vocabulary *sy_vocabulary_from_file(const struct sy_safetensors *file, sy_err
 void sy_vocabulary_destroy(sy_vocabulary **vocabulary);
 int32_t sy_vocabulary_count(const sy_vocabulary *vocabulary);
 const char *sy_vocabulary_word(const sy_vocabulary *vocabulary, int32_t id);
-/* Ids and weights (1 / count) of the words of a prompt that are known, in order, repeated ones repeated; the rest of the
- * `room` entries is -1 with weight 0. Words are runs of letters and digits, compared in lower case. Unknown words are
- * skipped, the first of them is copied to `unknown` (may be NULL; "" if all are known). Returns how many words are
+/* Ids and weights (1 / count) of the words of a prompt that are known, in order, repeated ones repeated; the rest of
+ * the `room` entries is -1 with weight 0. Words are runs of letters and digits, compared in lower case. Unknown words
+ * are skipped, the first of them is copied to `unknown` (may be NULL; "" if all are known). Returns how many words are
  * known; with none (and for a NULL prompt) the entries are those of an unconditional sample. */
 int32_t sy_vocabulary_prompt(const sy_vocabulary *vocabulary, const char *prompt, int32_t *ids, float *weights,
                              int32_t room, char unknown[64]);

@@ -61,8 +61,8 @@ heads = ("--set", "num_heads=2")
 dit, moe, promoe = fixture("dit"), fixture("dit_moe"), fixture("promoe")
 other = {k: v + 1 for k, v in dit.items()}
 works(dit, "dit", *heads)
-works({"model": {"module." + k: v for k, v in other.items()}, "ema": dit, "opt": {"step": 3}, "args": argparse.Namespace(depth=2)},
-      "dit_training", *heads)
+works({"model": {"module." + k: v for k, v in other.items()}, "ema": dit, "opt": {"step": 3},
+       "args": argparse.Namespace(depth=2)}, "dit_training", *heads)
 works({"model": {"module." + k: v for k, v in dit.items()}, "ema": other}, "dit_last", "--which", "model", *heads)
 works({"ema": {"_orig_mod.module." + k: v for k, v in moe.items()}, "delta": 0.9}, "dit_moe", *heads)
 works({"model_state_dict": {k: v + 1 for k, v in promoe.items()}, "step": 500000,

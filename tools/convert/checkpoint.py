@@ -24,7 +24,8 @@ LAST = ("model_state_dict", "model", "state_dict")
 PREFIXES = ("module.", "_orig_mod.")
 DTYPES = {"f32": (torch.float32, "F32"), "f16": (torch.float16, "F16"), "bf16": (torch.bfloat16, "BF16")}
 # A tensor that only this network has. Expert choice and SiT cannot be told from names: --set says so.
-MARKS = (("promoe", "blocks.1.mlp.cluster_centers"), ("dit-moe", "blocks.0.moe.gate.weight"), ("dit", "blocks.0.mlp.fc1.weight"))
+MARKS = (("promoe", "blocks.1.mlp.cluster_centers"), ("dit-moe", "blocks.0.moe.gate.weight"),
+         ("dit", "blocks.0.mlp.fc1.weight"))
 
 
 class Failure(Exception):
@@ -69,7 +70,8 @@ def choose(checkpoint, which):
             return key, checkpoint[key]
     if is_weights(checkpoint) and which != "ema":
         return "the whole file", checkpoint
-    raise Failure(f"no weights found ({' or '.join(wanted)}); the file has: {', '.join(map(str, list(checkpoint)[:8]))}")
+    keys = ", ".join(map(str, list(checkpoint)[:8]))
+    raise Failure(f"no weights found ({' or '.join(wanted)}); the file has: {keys}")
 
 
 def strip(name):
@@ -154,7 +156,8 @@ def main():
     except Failure as failure:
         sys.exit(f"checkpoint.py: {failure}")
     values = sum(math.prod(t.shape) for t in tensors.values())
-    print(f"{a.out}: {metadata['switchyard.architecture']} from {part}: {len(tensors)} tensors, {values:,} values, {a.dtype}")
+    network = metadata["switchyard.architecture"]
+    print(f"{a.out}: {network} from {part}: {len(tensors)} tensors, {values:,} values, {a.dtype}")
 
 
 if __name__ == "__main__":

@@ -6,20 +6,20 @@ What: one safetensors file a network: its weights under the authors' names, inpu
 Why: the C tests need no Python. Seeds are chosen so that no routing decision is close: the scores between which a
 router decides are at least MARGIN apart, far more than f16 storage moves them, so that routes can be compared as sets.
 
-    python3 tools/reference/fixtures.py tests/zoo/fixtures        (torch 2.13.0, numpy, safetensors)
+    python3 tools/reference/fixtures.py tests/zoo/fixtures        (torch 2.13.0, numpy)
 
 Tensors beside the weights, all f32: reference.x, reference.time, reference.label (class ids, or word ids with -1),
-reference.label_weights (words), reference.output + reference.output_rest, reference.output_exact_weights (f16 files: the output
-with weights before rounding), reference.route.N (tokens x experts, NaN where a token does not go).
+reference.label_weights (words), reference.output + reference.output_rest, reference.output_exact_weights (f16 files:
+the output with weights before rounding), reference.route.N (tokens x experts, NaN where a token does not go).
 """
 import json
 import math
 import os
+import struct
 import sys
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 import samplers
 from networks import Network, shapes
@@ -34,7 +34,8 @@ NETWORKS = {
     "dit": dict(architecture="dit", depth=2, hidden=72, **COMMON),
     "sit_no_positions": dict(architecture="dit", depth=1, hidden=72, pos_embed=False, **COMMON),
     "dit_moe": dict(architecture="dit-moe", depth=2, **DIT_MOE, **COMMON),
-    "dit_moe_fused": dict(architecture="dit-moe", depth=2, fused=True, qk_norm=True, head_width=WIDTH // HEADS, **DIT_MOE, **COMMON),
+    "dit_moe_fused": dict(architecture="dit-moe", depth=2, fused=True, qk_norm=True, head_width=WIDTH // HEADS,
+                          **DIT_MOE, **COMMON),
     "promoe": dict(architecture="promoe", depth=4, **PROMOE, **COMMON),
     "promoe_norms": dict(architecture="promoe", depth=2, qk_norm=True, head_width=WIDTH // HEADS, **PROMOE, **COMMON),
     "promoe_ec": dict(architecture="promoe-ec", depth=4, **PROMOE, **COMMON),
@@ -104,6 +105,22 @@ def split(x):
     return value, (x - value.double()).float()
 
 
+def save(path, tensors, metadata):
+    """A safetensors file; written here so that the same values always give the same bytes."""
+    names, at = {torch.float32: "F32", torch.float16: "F16"}, 0
+    header = {"__metadata__": metadata}
+    for key, value in tensors.items():
+        size = value.numel() * value.itemsize
+        header[key] = {"dtype": names[value.dtype], "shape": list(value.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for value in tensors.values():
+            file.write(value.contiguous().numpy().tobytes())
+
+
 def write_network(folder, name, config):
     seed, weights, rounded, net, output = settle(name, config)
     x, time, label = inputs_of(name, config)
@@ -123,8 +140,9 @@ def write_network(folder, name, config):
     for i, gates in net.routes.items():
         tensors[f"reference.route.{i}"] = gates.float()
     path = os.path.join(folder, name + ".safetensors")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path, {f"switchyard.{k}": str(v) for k, v in told.items()})
-    print(f"{path}: seed {seed}, {os.path.getsize(path)} bytes, margin {net.margin:.2g}, |output| {output.square().mean().sqrt():.3g}")
+    save(path, tensors, {f"switchyard.{k}": str(v) for k, v in told.items()})
+    size = output.square().mean().sqrt()
+    print(f"{path}: seed {seed}, {os.path.getsize(path)} bytes, margin {net.margin:.2g}, |output| {size:.3g}")
     return weights
 
 
@@ -140,8 +158,8 @@ def trajectories():
         z = rng.standard_normal((n_calls, *shape))
         net = lambda _, t, k: samplers.guided(both[0, k], both[1, k], scale, guided_channels)
         states, times = sampler(net, *([lambda k: z[k]] if uses_noise else []), x)
-        values = {"x": x, "conditional": both[0], "unconditional": both[1], "states": np.stack(states), "times": np.array(times),
-                  "guidance": np.array([scale, guided_channels])}
+        values = {"x": x, "conditional": both[0], "unconditional": both[1], "states": np.stack(states),
+                  "times": np.array(times), "guidance": np.array([scale, guided_channels])}
         if uses_noise:
             values["noise"] = z
         for key, v in values.items():
@@ -197,7 +215,7 @@ def main():
     torch.set_num_threads(1)
     weights = {name: write_network(folder, name, config) for name, config in NETWORKS.items()}
     path = os.path.join(folder, "sampling.safetensors")
-    save_file({k: v.contiguous() for k, v in (trajectories() | closed_loops(weights)).items()}, path)
+    save(path, trajectories() | closed_loops(weights), {})
     print(f"{path}: {os.path.getsize(path)} bytes")
 
 

@@ -140,7 +140,8 @@ class Network:
 
     def expert(self, name, u):
         if name + ".gate_proj.weight" in self.w:  # SwiGLU
-            return self.linear(name + ".down_proj", silu(self.linear(name + ".gate_proj", u)) * self.linear(name + ".up_proj", u))
+            gate = silu(self.linear(name + ".gate_proj", u))
+            return self.linear(name + ".down_proj", gate * self.linear(name + ".up_proj", u))
         return self.linear(name + ".down_proj", gelu(self.linear(name + ".up_proj", u)))
 
     def choose(self, scores, k):
@@ -204,11 +205,14 @@ def shapes(architecture, depth, width, hidden, channels, channels_out, patch, ro
             out |= {b + f"attn.{n}_norm.{p}": (head_width,) for n in "qk" for p in ("weight", "bias")}
         if architecture == "dit-moe":
             out[b + "moe.gate.weight"] = (experts, d)
-            for name, h in [(f"experts.{e}", expert_hidden) for e in range(experts)] + [("shared_experts", shared_hidden)]:
-                out |= {b + f"moe.{name}.{p}_proj.weight": (d, h) if p == "down" else (h, d) for p in ("gate", "up", "down")}
+            routed = [(f"experts.{e}", expert_hidden) for e in range(experts)]
+            for name, h in routed + [("shared_experts", shared_hidden)]:
+                out |= {b + f"moe.{name}.gate_proj.weight": (h, d), b + f"moe.{name}.up_proj.weight": (h, d),
+                        b + f"moe.{name}.down_proj.weight": (d, h)}
         elif architecture.startswith("promoe") and i % 2 == 1:
             out[b + "mlp.cluster_centers"] = (experts, d)
-            for name, h in [(f"experts.{e}", expert_hidden) for e in range(experts + 1)] + [("shared_expert", shared_hidden)]:
+            routed = [(f"experts.{e}", expert_hidden) for e in range(experts + 1)]
+            for name, h in routed + [("shared_expert", shared_hidden)]:
                 out |= {b + f"mlp.{name}.up_proj.weight": (h, d), b + f"mlp.{name}.up_proj.bias": (h,),
                         b + f"mlp.{name}.down_proj.weight": (d, h), b + f"mlp.{name}.down_proj.bias": (d,)}
         else:

@@ -69,7 +69,7 @@ def clean(x, eps, a):
 
 
 def ddpm(net, noise, x, taus):
-    """Ancestral sampling with the learned range of variances: net gives noise and, in as many channels, v in -1 … 1."""
+    """Ancestral sampling with the learned range of variances: net gives noise and as many v in -1 … 1."""
     bar = linear_alpha_bar()[taus]
     before = np.concatenate([[1.0], bar[:-1]])
     beta = 1 - bar / before
@@ -81,7 +81,8 @@ def ddpm(net, noise, x, taus):
         times.append(float(taus[i]))
         eps, v = out[:, :x.shape[1]], out[:, x.shape[1]:]
         x0 = clean(x, eps, bar[i])
-        mean = np.sqrt(before[i]) * beta[i] / (1 - bar[i]) * x0 + np.sqrt(1 - beta[i]) * (1 - before[i]) / (1 - bar[i]) * x
+        of_clean, of_x = np.sqrt(before[i]) * beta[i], np.sqrt(1 - beta[i]) * (1 - before[i])
+        mean = (of_clean * x0 + of_x * x) / (1 - bar[i])
         fraction = (v + 1) / 2
         log_variance = fraction * np.log(beta[i]) + (1 - fraction) * np.log(small[i])
         x = mean + (np.exp(log_variance / 2) * noise(k) if i > 0 else 0)
