@@ -26,6 +26,7 @@ typedef struct sy_session_params {
     const sy_program *step;
     const struct sy_safetensors *weights; /* NULL where no program has parameters */
     const float *table;           /* n_steps rows of the columns both programs were compiled with; copied */
+    const char *const *columns;   /* their names; borrowed like the programs */
     uint32_t n_columns, n_steps;  /* n_steps 0: 1 */
     const char *cache_directory;  /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
