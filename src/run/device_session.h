@@ -1,0 +1,85 @@
+/* Inside a session on a device: its buffers, pipelines and command buffers. Not for others.
+ *
+ *   device_session.c  making and ending it: memory, weights, where places of programs lie
+ *   upload.c          the staging ring
+ *   record.c          pipelines, descriptor sets, command buffers
+ *   submit.c          running it */
+#ifndef SY_RUN_DEVICE_SESSION_H
+#define SY_RUN_DEVICE_SESSION_H
+
+#include "src/device/device.h"
+#include "src/run/pipeline_cache.h"
+#include "src/run/session_private.h"
+
+enum { SY_PROGRAMS = 2, SY_INIT = 0, SY_STEP = 1, SY_SPACE_BUFFERS = 16 };
+
+/* Everything made from one program. Arrays are by kernel or by dispatch. */
+typedef struct sy_program_objects {
+    const sy_program *program; /* NULL: none */
+    sy_vk_buffer weight[SY_SPACE_BUFFERS], output[SY_SPACE_BUFFERS];
+    VkDescriptorSetLayout *set_layouts;
+    VkPipelineLayout *layouts;
+    VkPipeline *pipelines;
+    VkDescriptorPool pool;
+    VkDescriptorSet *sets;
+    VkBufferView *views;
+    uint32_t n_views;
+} sy_program_objects;
+
+/* A command buffer that is replayed every step: dispatches first … last of the step program. */
+typedef struct sy_segment {
+    VkCommandBuffer commands;
+    uint32_t first, last;
+    double predicted; /* seconds */
+} sy_segment;
+
+typedef struct sy_device_session {
+    sy_session *session;
+    sy_vk_device *device;
+    sy_pipeline_cache cache;
+    sy_vk_buffer arena[SY_SPACE_BUFFERS], state, input, step, staging, readback;
+    sy_program_objects objects[SY_PROGRAMS];
+    VkDescriptorSetLayout advance_set_layout;
+    VkPipelineLayout advance_layout;
+    VkPipeline advance;
+    VkDescriptorPool advance_pool;
+    VkDescriptorSet advance_set;
+    VkCommandPool commands;
+    VkCommandBuffer begin, end;
+    double begin_predicted;
+    sy_segment *segments;
+    uint32_t n_segments;
+    VkSemaphore timeline;
+    uint64_t reached; /* last value handed out */
+} sy_device_session;
+
+/* Finds where a place of a program lies. False only on a broken program. */
+bool sy_locate(const sy_device_session *d, uint32_t program, const sy_place *place, VkBuffer *buffer, uint64_t *offset, sy_error *error);
+
+/* Copies through the staging ring; what is put is complete after sy_upload_end. Zero is ready to begin. */
+typedef struct sy_upload {
+    sy_device_session *d;
+    sy_vk_buffer ring;
+    VkCommandBuffer commands[2];
+    uint64_t values[2]; /* timeline value that frees a half */
+    uint32_t half;
+    bool recording;
+    uint64_t used;      /* of the current half */
+} sy_upload;
+bool sy_upload_begin(sy_device_session *d, sy_upload *upload, sy_error *error);
+bool sy_upload_put(sy_upload *upload, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes, sy_error *error);
+bool sy_upload_end(sy_upload *upload, sy_error *error); /* also after a failure */
+
+bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
+bool sy_record_advance(sy_device_session *d, sy_error *error);
+bool sy_record_commands(sy_device_session *d, sy_error *error);
+void sy_record_free(sy_device_session *d);
+
+bool sy_submit_run(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);
+/* Submits and counts; *value is what the timeline reaches when it is done. */
+bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error);
+bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error);
+/* Makes a loss of the device sticky. Returns false. */
+bool sy_submit_lost(sy_device_session *d, sy_error *error);
+
+#endif

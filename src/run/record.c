@@ -1,0 +1,385 @@
+/* What is made once and replayed: pipelines, descriptor sets, command buffers.
+ *
+ * Order of a run: begin (inputs copied, states cleared, the init program), then per step all segments and the step
+ * counter, then end (copies of what the host reads). Every command buffer begins with a barrier against all before it:
+ * submissions to one queue are ordered, so that is enough, also from one step to the next. Inside, barriers stand where
+ * the compiler put them. Command buffers may be pending several times at once: they hold no state that changes. */
+#include "src/run/device_session.h"
+
+#include "graph/emit/embedded.h"
+#include "graph/passes/plan.h"
+
+#include <string.h>
+
+/* A device that is slow for one that runs Vulkan 1.2 at all: predictions are to be too long rather than too short. */
+static const double slow_flops = 50e9, slow_bytes = 4e9, slow_dispatch = 20e-6;
+
+static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSetLayout *set, VkPipelineLayout *layout, sy_error *error)
+{
+    sy_vk_device *v = d->device;
+    VkDescriptorSetLayoutBinding bindings[32];
+    if (k->n_bindings > 32)
+        return sy_fail(error, SY_CODE_INTERNAL, "kernel %s has %u bindings", k->name, k->n_bindings);
+    for (uint32_t i = 0; i < k->n_bindings; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                     .descriptorType = k->texel_bindings >> i & 1 ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                                                  : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                     .descriptorCount = 1,
+                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    VkDescriptorSetLayoutCreateInfo set_info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                                .bindingCount = k->n_bindings,
+                                                .pBindings = bindings};
+    if (!sy_vk_check(v->vk.vkCreateDescriptorSetLayout(v->handle, &set_info, NULL, set), error, k->name))
+        return false;
+    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 4 * k->push_words};
+    VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                       .setLayoutCount = 1,
+                                       .pSetLayouts = set,
+                                       .pushConstantRangeCount = k->push_words ? 1 : 0,
+                                       .pPushConstantRanges = &push};
+    return sy_vk_check(v->vk.vkCreatePipelineLayout(v->handle, &info, NULL, layout), error, k->name);
+}
+
+static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayout layout, VkPipeline *pipeline, sy_error *error)
+{
+    sy_vk_device *v = d->device;
+    VkShaderModule module;
+    VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * (size_t)k->n_spirv, .pCode = k->spirv};
+    if (!sy_vk_check(v->vk.vkCreateShaderModule(v->handle, &code, NULL, &module), error, k->name))
+        return false;
+    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                                                  .module = module,
+                                                  .pName = "main"},
+                                        .layout = layout};
+    bool ok = sy_vk_check(v->vk.vkCreateComputePipelines(v->handle, d->cache.handle, 1, &info, NULL, pipeline), error, k->name);
+    v->vk.vkDestroyShaderModule(v->handle, module, NULL);
+    if (!ok)
+        return sy_fail_context(error, "compiling kernel %s", k->name);
+    sy_vk_name(v, VK_OBJECT_TYPE_PIPELINE, (uint64_t)*pipeline, k->name);
+    d->session->stats.pipelines++;
+    return true;
+}
+
+static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool, sy_error *error)
+{
+    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage ? storage : 1}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel}};
+    VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                       .maxSets = sets,
+                                       .poolSizeCount = texel ? 2 : 1,
+                                       .pPoolSizes = sizes};
+    return sy_vk_check(v->vk.vkCreateDescriptorPool(v->handle, &info, NULL, pool), error, "a descriptor pool");
+}
+
+/* The set of one dispatch. */
+static bool write_set(sy_device_session *d, uint32_t which, uint32_t index, sy_error *error)
+{
+    sy_program_objects *o = &d->objects[which];
+    sy_vk_device *v = d->device;
+    const sy_dispatch *dispatch = &o->program->dispatches[index];
+    const sy_kernel *k = &o->program->kernels[dispatch->kernel];
+    VkDescriptorBufferInfo buffers[32];
+    VkWriteDescriptorSet writes[32];
+    if (dispatch->n_bindings != k->n_bindings)
+        return sy_fail(error, SY_CODE_INTERNAL, "%s binds %u buffers, its kernel has %u", dispatch->label, dispatch->n_bindings, k->n_bindings);
+    for (uint32_t i = 0; i < k->n_bindings; i++) {
+        const sy_place *place = &dispatch->bindings[i].place;
+        bool texel = k->texel_bindings >> i & 1;
+        VkDescriptorBufferInfo *b = &buffers[i];
+        if (!sy_locate(d, which, place, &b->buffer, &b->offset, error))
+            return sy_fail_context(error, "%s, binding %u", dispatch->label, i);
+        b->range = (place->size + 3) & ~UINT64_C(3);
+        writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                           .dstSet = o->sets[index],
+                                           .dstBinding = i,
+                                           .descriptorCount = 1,
+                                           .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                           .pBufferInfo = b};
+        if (!texel)
+            continue;
+        VkBufferViewCreateInfo view = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                       .buffer = b->buffer,
+                                       .format = VK_FORMAT_R32G32B32A32_UINT,
+                                       .offset = b->offset,
+                                       .range = b->range & ~UINT64_C(15)};
+        if (!sy_vk_check(v->vk.vkCreateBufferView(v->handle, &view, NULL, &o->views[o->n_views]), error, dispatch->label))
+            return false;
+        writes[i].pTexelBufferView = &o->views[o->n_views++];
+    }
+    v->vk.vkUpdateDescriptorSets(v->handle, k->n_bindings, writes, 0, NULL);
+    return true;
+}
+
+static bool make_sets(sy_device_session *d, uint32_t which, sy_error *error)
+{
+    sy_program_objects *o = &d->objects[which];
+    const sy_program *p = o->program;
+    sy_arena *arena = &d->session->arena;
+    uint32_t storage = 0, texel = 0;
+    VkDescriptorSetLayout *layouts = sy_arena_array(arena, p->n_dispatches + 1, sizeof *layouts);
+    o->sets = sy_arena_array(arena, p->n_dispatches + 1, sizeof *o->sets);
+    if (!layouts || !o->sets)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for descriptor sets");
+    for (uint32_t i = 0; i < p->n_dispatches; i++) {
+        const sy_kernel *k = &p->kernels[p->dispatches[i].kernel];
+        uint32_t texels = (uint32_t)__builtin_popcount(k->texel_bindings);
+        storage += k->n_bindings - texels;
+        texel += texels;
+        layouts[i] = o->set_layouts[p->dispatches[i].kernel];
+    }
+    o->views = sy_arena_array(arena, texel + 1, sizeof *o->views);
+    if (!o->views)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for buffer views");
+    if (!p->n_dispatches)
+        return true;
+    if (!make_pool(d->device, p->n_dispatches, storage, texel, &o->pool, error))
+        return false;
+    VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                        .descriptorPool = o->pool,
+                                        .descriptorSetCount = p->n_dispatches,
+                                        .pSetLayouts = layouts};
+    if (!sy_vk_check(d->device->vk.vkAllocateDescriptorSets(d->device->handle, &info, o->sets), error, "descriptor sets"))
+        return false;
+    for (uint32_t i = 0; i < p->n_dispatches; i++)
+        if (!write_set(d, which, i, error))
+            return false;
+    return true;
+}
+
+bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
+{
+    sy_program_objects *o = &d->objects[which];
+    const sy_program *p = o->program;
+    sy_arena *arena = &d->session->arena;
+    o->set_layouts = sy_arena_array(arena, p->n_kernels + 1, sizeof *o->set_layouts);
+    o->layouts = sy_arena_array(arena, p->n_kernels + 1, sizeof *o->layouts);
+    o->pipelines = sy_arena_array(arena, p->n_kernels + 1, sizeof *o->pipelines);
+    if (!o->set_layouts || !o->layouts || !o->pipelines)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
+    for (uint32_t i = 0; i < p->n_kernels; i++)
+        if (!layouts_of(d, &p->kernels[i], &o->set_layouts[i], &o->layouts[i], error) ||
+            !pipeline_of(d, &p->kernels[i], o->layouts[i], &o->pipelines[i], error))
+            return false;
+    return make_sets(d, which, error);
+}
+
+static const char *advance_source(void)
+{
+    for (const struct sy_embedded *e = sy_embedded_shaders; e->name; e++)
+        if (!strcmp(e->name, "advance.comp"))
+            return e->data;
+    return NULL;
+}
+
+bool sy_record_advance(sy_device_session *d, sy_error *error)
+{
+    const char *source = advance_source();
+    sy_vk_device *v = d->device;
+    sy_compile_params params = {.cache_directory = d->session->params.cache_directory};
+    sy_kernel kernel = {.name = "advance", .n_bindings = 1};
+    bool cached;
+    if (!source)
+        return sy_fail(error, SY_CODE_INTERNAL, "shaders/advance.comp is not in the library");
+    struct sy_emitter *emitter = sy_emitter_create(&params, &v->plan->limits, error);
+    bool ok = emitter && sy_emit_spirv(emitter, kernel.name, source, &kernel.spirv, &kernel.n_spirv, &cached, error) &&
+              layouts_of(d, &kernel, &d->advance_set_layout, &d->advance_layout, error) &&
+              pipeline_of(d, &kernel, d->advance_layout, &d->advance, error) && make_pool(v, 1, 1, 0, &d->advance_pool, error);
+    sy_emitter_destroy(&emitter);
+    if (!ok)
+        return false;
+    VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                        .descriptorPool = d->advance_pool,
+                                        .descriptorSetCount = 1,
+                                        .pSetLayouts = &d->advance_set_layout};
+    if (!sy_vk_check(v->vk.vkAllocateDescriptorSets(v->handle, &info, &d->advance_set), error, "a descriptor set"))
+        return false;
+    VkDescriptorBufferInfo buffer = {d->step.handle, 0, 4};
+    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                  .dstSet = d->advance_set,
+                                  .descriptorCount = 1,
+                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                  .pBufferInfo = &buffer};
+    v->vk.vkUpdateDescriptorSets(v->handle, 1, &write, 0, NULL);
+    return true;
+}
+
+static void barrier(sy_device_session *d, VkCommandBuffer c, VkPipelineStageFlags from, VkAccessFlags wrote, VkPipelineStageFlags to,
+                    VkAccessFlags reads)
+{
+    VkMemoryBarrier b = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = wrote, .dstAccessMask = reads};
+    d->device->vk.vkCmdPipelineBarrier(c, from, to, 0, 1, &b, 0, NULL, 0, NULL);
+}
+
+enum {
+    COMPUTE = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+    COPY = VK_PIPELINE_STAGE_TRANSFER_BIT,
+    INDIRECT = VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT,
+    KERNEL_READS = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_INDIRECT_COMMAND_READ_BIT
+};
+
+static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *error)
+{
+    sy_vk_device *v = d->device;
+    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                        .commandPool = d->commands,
+                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                        .commandBufferCount = 1};
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO, .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
+    if (!sy_vk_check(v->vk.vkAllocateCommandBuffers(v->handle, &info, c), error, "a command buffer") ||
+        !sy_vk_check(v->vk.vkBeginCommandBuffer(*c, &begin), error, "recording"))
+        return false;
+    barrier(d, *c, COMPUTE | COPY | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE | COPY | INDIRECT,
+            KERNEL_READS | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    return true;
+}
+
+static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t first, uint32_t last, VkCommandBuffer c, sy_error *error)
+{
+    sy_program_objects *o = &d->objects[which];
+    struct VolkDeviceTable *vk = &d->device->vk;
+    uint32_t bound = UINT32_MAX;
+    for (uint32_t i = first; i <= last; i++) {
+        const sy_dispatch *dispatch = &o->program->dispatches[i];
+        const sy_kernel *k = &o->program->kernels[dispatch->kernel];
+        if (dispatch->barrier)
+            barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
+        sy_vk_label_begin(d->device, c, dispatch->label);
+        if (bound != dispatch->kernel)
+            vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
+        bound = dispatch->kernel;
+        vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[i], 0, NULL);
+        if (k->push_words)
+            vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words, dispatch->push);
+        if (dispatch->indirect) {
+            VkBuffer buffer;
+            VkDeviceSize offset;
+            if (!sy_locate(d, which, &dispatch->indirect_at, &buffer, &offset, error))
+                return sy_fail_context(error, "%s, its size", dispatch->label);
+            vk->vkCmdDispatchIndirect(c, buffer, offset);
+        } else {
+            vk->vkCmdDispatch(c, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+        }
+        sy_vk_label_end(d->device, c);
+    }
+    return true;
+}
+
+/* Seconds on a slow device. */
+static double predict(const sy_dispatch *dispatch)
+{
+    double compute = dispatch->flops / slow_flops, memory = dispatch->bytes / slow_bytes;
+    return slow_dispatch + (compute > memory ? compute : memory);
+}
+
+static bool record_begin(sy_device_session *d, sy_error *error)
+{
+    struct VolkDeviceTable *vk = &d->device->vk;
+    sy_session *s = d->session;
+    const sy_program *init = d->objects[SY_INIT].program;
+    if (!open_commands(d, &d->begin, error))
+        return false;
+    if (s->input_bytes) {
+        VkBufferCopy copy = {.size = s->input_bytes};
+        vk->vkCmdCopyBuffer(d->begin, d->staging.handle, d->input.handle, 1, &copy);
+    }
+    if (s->state_bytes)
+        vk->vkCmdFillBuffer(d->begin, d->state.handle, 0, VK_WHOLE_SIZE, 0);
+    vk->vkCmdFillBuffer(d->begin, d->step.handle, 0, 4, 0);
+    barrier(d, d->begin, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE, KERNEL_READS & ~VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
+    if (init && init->n_dispatches && !record_dispatches(d, SY_INIT, 0, init->n_dispatches - 1, d->begin, error))
+        return false;
+    for (uint32_t i = 0; init && i < init->n_dispatches; i++)
+        d->begin_predicted += predict(&init->dispatches[i]);
+    return sy_vk_check(vk->vkEndCommandBuffer(d->begin), error, "recording");
+}
+
+/* Cuts the step where the predicted time reaches the bound of a submission. */
+static bool record_segments(sy_device_session *d, sy_error *error)
+{
+    struct VolkDeviceTable *vk = &d->device->vk;
+    const sy_program *p = d->objects[SY_STEP].program;
+    double bound = d->device->plan->submission_seconds;
+    d->segments = sy_arena_array(&d->session->arena, p->n_dispatches + 1, sizeof *d->segments);
+    if (!d->segments)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for command buffers");
+    uint32_t i = 0;
+    do {
+        sy_segment *segment = &d->segments[d->n_segments++];
+        segment->first = i;
+        while (i < p->n_dispatches) {
+            double more = predict(&p->dispatches[i]);
+            if (bound > 0 && i > segment->first && segment->predicted + more > bound)
+                break;
+            segment->predicted += more;
+            i++;
+        }
+        segment->last = i ? i - 1 : 0;
+        if (!open_commands(d, &segment->commands, error))
+            return false;
+        if (p->n_dispatches && !record_dispatches(d, SY_STEP, segment->first, segment->last, segment->commands, error))
+            return false;
+        if (i == p->n_dispatches) { /* the step is over */
+            barrier(d, segment->commands, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+            vk->vkCmdBindPipeline(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
+            vk->vkCmdBindDescriptorSets(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
+            vk->vkCmdDispatch(segment->commands, 1, 1, 1);
+        }
+        if (!sy_vk_check(vk->vkEndCommandBuffer(segment->commands), error, "recording"))
+            return false;
+    } while (i < p->n_dispatches);
+    d->session->stats.segments = d->n_segments;
+    return true;
+}
+
+static bool record_end(sy_device_session *d, sy_error *error)
+{
+    struct VolkDeviceTable *vk = &d->device->vk;
+    sy_session *s = d->session;
+    if (!open_commands(d, &d->end, error))
+        return false;
+    for (uint32_t i = 0; i < s->n_states; i++) {
+        VkBufferCopy copy = {.srcOffset = s->states[i].offset, .dstOffset = s->states[i].result, .size = s->states[i].bytes};
+        vk->vkCmdCopyBuffer(d->end, d->state.handle, d->readback.handle, 1, &copy);
+    }
+    for (uint32_t i = 0; i < s->n_outputs; i++) {
+        const sy_slot *o = &s->outputs[i];
+        VkBufferCopy copy = {.srcOffset = o->offset, .dstOffset = o->result, .size = (o->n_slices - 1) * o->step_bytes + o->bytes};
+        vk->vkCmdCopyBuffer(d->end, d->objects[SY_STEP].output[o->buffer].handle, d->readback.handle, 1, &copy);
+    }
+    barrier(d, d->end, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    return sy_vk_check(vk->vkEndCommandBuffer(d->end), error, "recording");
+}
+
+bool sy_record_commands(sy_device_session *d, sy_error *error)
+{
+    return record_begin(d, error) && record_segments(d, error) && record_end(d, error);
+}
+
+void sy_record_free(sy_device_session *d)
+{
+    sy_vk_device *v = d->device;
+    for (int which = 0; which < SY_PROGRAMS; which++) {
+        sy_program_objects *o = &d->objects[which];
+        for (uint32_t i = 0; o->program && i < o->program->n_kernels; i++) {
+            if (o->pipelines && o->pipelines[i])
+                v->vk.vkDestroyPipeline(v->handle, o->pipelines[i], NULL);
+            if (o->layouts && o->layouts[i])
+                v->vk.vkDestroyPipelineLayout(v->handle, o->layouts[i], NULL);
+            if (o->set_layouts && o->set_layouts[i])
+                v->vk.vkDestroyDescriptorSetLayout(v->handle, o->set_layouts[i], NULL);
+        }
+        for (uint32_t i = 0; i < o->n_views; i++)
+            v->vk.vkDestroyBufferView(v->handle, o->views[i], NULL);
+        if (o->pool)
+            v->vk.vkDestroyDescriptorPool(v->handle, o->pool, NULL);
+    }
+    if (d->advance)
+        v->vk.vkDestroyPipeline(v->handle, d->advance, NULL);
+    if (d->advance_layout)
+        v->vk.vkDestroyPipelineLayout(v->handle, d->advance_layout, NULL);
+    if (d->advance_set_layout)
+        v->vk.vkDestroyDescriptorSetLayout(v->handle, d->advance_set_layout, NULL);
+    if (d->advance_pool)
+        v->vk.vkDestroyDescriptorPool(v->handle, d->advance_pool, NULL);
+}

@@ -1,0 +1,170 @@
+/* Running a session: submissions bounded in predicted time, a bounded number of them in flight when somebody watches,
+ * and one wait for the device at the end. Progress is read from the timeline semaphore's counter, which asks the
+ * device nothing and waits for nothing. */
+#include "src/run/device_session.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { IN_FLIGHT = 4, BATCH = 32 /* command buffers a submission */ };
+static const uint64_t watchdog_nanoseconds = UINT64_C(600) * 1000000000; /* of silence, not of a run */
+
+bool sy_submit_lost(sy_device_session *d, sy_error *error)
+{
+    sy_error *lost = &d->session->lost;
+    if (lost->code == SY_CODE_OK && error && error->code == SY_CODE_DEVICE_LOST)
+        *lost = *error;
+    return false;
+}
+
+bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error)
+{
+    uint64_t next = d->reached + 1;
+    VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                              .signalSemaphoreValueCount = 1,
+                                              .pSignalSemaphoreValues = &next};
+    VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                         .pNext = &timeline,
+                         .commandBufferCount = n,
+                         .pCommandBuffers = commands,
+                         .signalSemaphoreCount = 1,
+                         .pSignalSemaphores = &d->timeline};
+    if (!sy_vk_check(d->device->vk.vkQueueSubmit(d->device->queue, 1, &info, VK_NULL_HANDLE), error, "submitting work"))
+        return sy_submit_lost(d, error);
+    d->session->stats.submissions++;
+    d->reached = *value = next;
+    return true;
+}
+
+bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error)
+{
+    VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &d->timeline, .pValues = &value};
+    d->session->stats.host_waits++;
+    VkResult result = d->device->vk.vkWaitSemaphores(d->device->handle, &info, watchdog_nanoseconds);
+    if (result == VK_TIMEOUT)
+        return sy_fail(error, SY_CODE_DEVICE, "the device finished nothing for ten minutes; what it was given last is still waited for");
+    return sy_vk_check(result, error, "waiting for the device") || sy_submit_lost(d, error);
+}
+
+/* A run in progress. */
+typedef struct run {
+    sy_device_session *d;
+    sy_session_progress *progress;
+    void *context;
+    uint64_t first;       /* timeline value of the first submission of steps, less one */
+    uint32_t shown;       /* steps last told */
+    uint64_t position;    /* segments given to the device so far */
+    uint64_t ends[2 * IN_FLIGHT]; /* segments complete when submission i (modulo) is */
+    double predicted;     /* of the longest submission */
+} run;
+
+static bool counter(run *r, uint64_t *value, sy_error *error)
+{
+    sy_vk_device *v = r->d->device;
+    return sy_vk_check(v->vk.vkGetSemaphoreCounterValue(v->handle, r->d->timeline, value), error, "asking the device how far it is") ||
+           sy_submit_lost(r->d, error);
+}
+
+/* Says which step a lost device was in. */
+static bool where_lost(run *r, sy_error *error)
+{
+    const sy_device_session *d = r->d;
+    const sy_program *p = d->objects[SY_STEP].program;
+    uint64_t at = r->position ? r->position - 1 : 0, step = at / d->n_segments;
+    const sy_segment *segment = &d->segments[at % d->n_segments];
+    if (error && error->code == SY_CODE_DEVICE_LOST && p->n_dispatches)
+        sy_fail_context(error, "at or before step %llu, dispatches \"%s\" to \"%s\"", (unsigned long long)step + 1,
+                        p->dispatches[segment->first].label, p->dispatches[segment->last].label);
+    return false;
+}
+
+/* Tells progress; false when cancelled. */
+static bool tell(run *r, uint64_t value)
+{
+    uint32_t total = r->d->session->params.n_steps, done = 0;
+    if (!r->progress)
+        return true;
+    if (value > r->first)
+        done = (uint32_t)(r->ends[(value - r->first - 1) % (2 * IN_FLIGHT)] / r->d->n_segments);
+    r->shown = done > r->shown ? done : r->shown;
+    return r->progress(r->context, r->shown, total);
+}
+
+/* Until the device has reached `value`: look, tell, sleep a little. */
+static bool watch(run *r, uint64_t value, sy_error *error)
+{
+    struct timespec nap = {.tv_nsec = 500000};
+    double silent_since = sy_seconds();
+    uint64_t now = 0, before = 0;
+    for (;;) {
+        if (!counter(r, &now, error))
+            return where_lost(r, error);
+        if (!tell(r, now))
+            return sy_fail(error, SY_CODE_CANCELLED, "cancelled after %u of %u steps", r->shown, r->d->session->params.n_steps);
+        if (now >= value)
+            return true;
+        if (now != before)
+            silent_since = sy_seconds();
+        before = now;
+        if (sy_seconds() - silent_since > 1e-9 * (double)watchdog_nanoseconds)
+            return sy_fail(error, SY_CODE_DEVICE, "the device finished nothing for ten minutes");
+        nanosleep(&nap, NULL);
+    }
+}
+
+/* The next submission: as many segments as fit the bound; without one (CPU drivers) a step at a time, so that there is
+ * something to tell. */
+static bool submit_next(run *r, uint64_t all, sy_error *error)
+{
+    sy_device_session *d = r->d;
+    VkCommandBuffer commands[BATCH];
+    double bound = d->device->plan->submission_seconds, predicted = 0;
+    uint64_t value;
+    uint32_t n = 0;
+    bool first = r->position == 0;
+    if (first) {
+        commands[n++] = d->begin;
+        predicted = d->begin_predicted;
+    }
+    uint64_t start = r->position;
+    while (r->position < all && n < BATCH - 1) {
+        const sy_segment *segment = &d->segments[r->position % d->n_segments];
+        if (r->position > start && (bound > 0 ? predicted + segment->predicted > bound : r->position % d->n_segments == 0))
+            break;
+        predicted += segment->predicted;
+        commands[n++] = segment->commands;
+        r->position++;
+    }
+    if (r->position == all)
+        commands[n++] = d->end;
+    if (bound > 0 && predicted > r->predicted)
+        r->predicted = predicted;
+    if (!sy_submit(d, commands, n, &value, error))
+        return where_lost(r, error);
+    r->ends[(value - r->first - 1) % (2 * IN_FLIGHT)] = r->position;
+    return true;
+}
+
+bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, sy_error *error)
+{
+    sy_device_session *d = s->state;
+    run r = {.d = d, .progress = progress, .context = context, .first = d->reached};
+    uint64_t all = (uint64_t)d->n_segments * s->params.n_steps;
+    double start = sy_seconds();
+    bool ok = !s->input_bytes || sy_vk_buffer_flush(d->device, &d->staging, 0, s->input_bytes, error);
+    while (ok && r.position < all) {
+        bool first = r.position == 0;
+        ok = submit_next(&r, all, error);
+        if (first)
+            s->stats.first_dispatch_seconds = sy_seconds() - start;
+        if (ok && progress && d->reached - r.first >= IN_FLIGHT)
+            ok = watch(&r, d->reached - (IN_FLIGHT - 1), error);
+    }
+    if (ok && progress)
+        ok = watch(&r, d->reached, error);
+    /* The one wait; also after a cancellation, for what is in flight reads memory that the next run writes. */
+    if (d->reached > r.first && s->lost.code == SY_CODE_OK && !sy_submit_wait(d, d->reached, ok ? error : NULL))
+        ok = where_lost(&r, ok ? error : NULL);
+    s->stats.longest_predicted_seconds = r.predicted;
+    return ok && (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
+}
