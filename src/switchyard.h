@@ -123,7 +123,7 @@ typedef enum sy_sampler {
 } sy_sampler;
 const char *sy_sampler_text(sy_sampler sampler); /* "euler", …; NULL past the end */
 
-typedef enum sy_precision { SY_PRECISION_F32, SY_PRECISION_F16 } sy_precision; /* of stored weights; arithmetic is f32 */
+typedef enum sy_precision { SY_PRECISION_AS_STORED, SY_PRECISION_F32, SY_PRECISION_F16 } sy_precision; /* of weights on the device; arithmetic is f32 */
 
 typedef enum sy_guidance_channels {
     SY_GUIDANCE_AS_TRAINED, /* as the model's authors do it */

@@ -1,0 +1,62 @@
+/* Behind the public handles. Not for others. */
+#ifndef SY_API_H
+#define SY_API_H
+
+#include "graph/base/arena.h"
+#include "graph/import/safetensors.h"
+#include "graph/zoo/zoo.h"
+#include "src/device/device.h"
+#include "src/run/session.h"
+#include "src/sample/sampling.h"
+#include "src/switchyard.h"
+
+enum { SY_OPEN_DEVICES = 16 };
+
+struct sy_context {
+    sy_arena arena;
+    char *cache_directory; /* NULL: none */
+    bool validation;
+    bool looked;           /* for Vulkan; instance may still be NULL */
+    sy_vk_instance *instance;
+    sy_error no_instance;  /* why it is NULL */
+    sy_vk_device *open[SY_OPEN_DEVICES]; /* by physical index; opened once, kept */
+    sy_device_info *infos;
+    uint32_t *order;       /* infos[i] is physical order[i]; the reference is not among them */
+    size_t n_infos;
+    sy_error error;
+};
+
+struct sy_model {
+    sy_context *context;
+    sy_arena arena;
+    sy_safetensors *file;
+    sy_network_config config;
+    sy_vocabulary *vocabulary; /* NULL: prompted by class */
+    sy_model_info info;
+};
+
+struct sy_pipeline {
+    sy_model *model;
+    sy_sampling sampling;
+    sy_program *init, *step;
+    sy_session *session;
+    sy_pipeline_info info;
+    char device[300];
+};
+
+/* Ends a public call: keeps the error as the context's message. */
+sy_status sy_api_done(sy_context *context, const sy_error *error);
+
+/* The device that a name, an index or NULL means; *device NULL: the reference evaluator. `name` gets what it is called. */
+bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **device, char *name, size_t room, sy_error *error);
+
+/* Compiles for a device (NULL: the reference evaluator, no kernels). */
+bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph, const sy_compile_params *wishes, sy_program **program,
+                    sy_error *error);
+
+/* The step outputs of a finished run as tap results, on `arena`. */
+bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps, sy_error *error);
+/* A session's result as an array; its data is copied to the arena. Routes become words. */
+bool sy_api_array(const sy_session_result *result, sy_arena *arena, sy_array *array, sy_error *error);
+
+#endif
