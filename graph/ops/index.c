@@ -51,6 +51,13 @@ bool sy_infer_random(const sy_graph *graph, sy_node *node, bool type_given, sy_e
     return true;
 }
 
+/* Philox' ten rounds make four words with some 100 integer operations; Box-Muller turns two into two normals. */
+double sy_flops_random(const sy_graph *graph, const sy_node *node)
+{
+    (void)graph;
+    return 32.0 * (double)sy_type_count(&node->type);
+}
+
 bool sy_eval_take_rows(sy_eval *e, sy_value value, sy_error *error)
 {
     const sy_node *node = sy_eval_node(e, value);
