@@ -16,7 +16,7 @@ sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo
 
 bool sy_dit_recognise(const struct sy_safetensors *file)
 {
-    return sy_zoo_has(file, "blocks.0.mlp.fc1.weight") && sy_zoo_has(file, "blocks.0.adaLN_modulation.1.weight");
+    return sy_zoo_has(file, "blocks.0.mlp.fc1.weight") && !sy_zoo_has(file, "blocks.1.mlp.cluster_centers");
 }
 
 /* Sampling as in the authors' sample.py: 250 respaced steps, guidance 4 on the first three channels. */

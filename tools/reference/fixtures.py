@@ -71,7 +71,7 @@ def inputs_of(name, config):
             "dit_moe_fused": [1.0, 0.62, 0.02]}.get(name, [1000, 996, 4.5])
     label = [3, ROWS - 1, 7]
     if name == "promoe_words":
-        label = [[1], [ROWS - 1], [1, 2, 3, 4, 5, 5]] if len(WORDS) == ROWS - 1 else None
+        label = [[1], [ROWS - 1], [1, 2, 5, 5]] if len(WORDS) == ROWS - 1 else None
     return x, torch.tensor(time, dtype=torch.float32), label
 
 
