@@ -131,16 +131,20 @@ static void print_marks(printer *p, const sy_node *node)
 {
     char scope[SY_SYNTAX_NAME];
     const char *usual = node->op == SY_OP_PARAM && node->name ? sy_syntax_param_scope(node->name, scope) : "";
+    const char *gap = "   ";
     if (strcmp(node->scope, usual)) {
-        sy_text_add(p->out, "   !");
+        sy_text_printf(p->out, "%s!", gap);
         print_name(p->out, node->scope);
+        gap = " ";
     }
-    if (node->group != -1)
-        sy_text_printf(p->out, " #%d", node->group);
+    if (node->group != -1) {
+        sy_text_printf(p->out, "%s#%d", gap, node->group);
+        gap = " ";
+    }
     if (node->load_time && node->n_args)
-        sy_text_add(p->out, " load");
+        sy_text_printf(p->out, "%sload", gap);
     else if (!node->load_time && sy_node_is_load_time(p->graph, node))
-        sy_text_add(p->out, " run");
+        sy_text_printf(p->out, "%srun", gap);
 }
 
 static void print_node(printer *p, sy_value v)
