@@ -177,10 +177,11 @@ static sy_value make_route(maker *m, sy_op op)
     case SY_OP_ROUTE_SPLIT:
         return sy_route_split(m->g, r, leaf(m, SY_T(SY_I32, rows)), targets, targets + 1);
     case SY_OP_ROUTE_CAPACITY:
-        return sy_route_capacity(m->g, fresh_route(m), range(m, 1, 3), 0, help_next(&m->r, 2));
+        r = fresh_route(m);
+        return sy_route_capacity(m->g, r, range(m, 1, 3), type_of(m, r).dim[SY_ROUTE_ROWS], help_next(&m->r, 2));
     case SY_OP_ROUTE_BUILD:
         return sy_route_build(m->g, leaf(m, SY_T(SY_I32, list)), leaf(m, SY_T(SY_I32, list)),
-                              leaf(m, SY_T(SY_F32, list)), rows, targets, range(m, 0, 3), 0);
+                              leaf(m, SY_T(SY_F32, list)), rows, targets, range(m, 0, 3), rows);
     case SY_OP_GROUPED_MATMUL:
         return sy_grouped_matmul(m->g, leaf(m, SY_T(SY_F32, rows, 5)), leaf(m, SY_T(SY_F32, targets, 5, n)), r, true, false);
     case SY_OP_COMBINE:
@@ -192,7 +193,7 @@ static sy_value make_route(maker *m, sy_op op)
     case SY_OP_ROUTE_SPREAD:
         return sy_route_spread(m->g, leaf(m, SY_T(SY_F32, targets, n)), r);
     default:
-        return sy_route_load(m->g, r);
+        return sy_unary(m->g, op, r); /* route.load, route.words */
     }
 }
 

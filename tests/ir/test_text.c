@@ -24,9 +24,12 @@ static sy_graph *parse(const char *text)
 static void test_round_trip(void)
 {
     for (sy_op op = SY_OP_NONE + 1; op < SY_OP_COUNT; op++) {
+        int seen = 0;
         for (uint64_t seed = 0; seed < 5; seed++) {
             sy_error error = {0};
             sy_graph *graph = help_random_graph(seed * 1000 + op, op, 30);
+            for (sy_value v = 1; v < graph->n_nodes; v++)
+                seen += graph->nodes[v].op == op;
             CHECK_SAY(sy_graph_verify(graph, SY_STAGE_SOURCE, &error), "%s", error.message);
             char *text = print(graph);
             sy_graph *back = parse(text);
@@ -44,6 +47,7 @@ static void test_round_trip(void)
             sy_graph_destroy(&graph);
             free(text);
         }
+        CHECK_SAY(seen >= 3, "%s is hardly in any graph", sy_op_get(op)->name);
     }
 }
 
