@@ -68,6 +68,9 @@ typedef struct sy_device_plan {
 
 void sy_plan_make(const sy_device_snapshot *snapshot, sy_device_plan *plan);
 
+struct cJSON;
+struct cJSON *sy_plan_to_json(const sy_device_plan *plan); /* NULL: out of memory */
+
 extern const sy_quirk sy_quirks[]; /* ends with a row whose name is NULL */
 const char *sy_tier_text(sy_device_tier tier);
 

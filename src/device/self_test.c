@@ -1,0 +1,380 @@
+/* Each case is a graph in text form with inputs only; its inputs are numbers made from their index, so every run, on every
+ * machine, computes the same. The oracle is the reference evaluator over the very program the device ran. Shapes are
+ * odd on purpose: the edges of tiles are where drivers and kernels go wrong. Results are kept in a file a device and
+ * driver, keyed by the hash of the kernels: new kernels or a new driver are tested anew. */
+#include "src/device/self_test.h"
+
+#include "graph/base/file.h"
+#include "graph/base/hash.h"
+#include "graph/program.h"
+#include "src/run/session.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* f32 everywhere, sums of some hundred terms: what is right is far below, what is wrong far above. */
+static const double TOLERANCE = 2e-5;
+
+static const struct {
+    const char *name, *graph;
+} cases[] = {
+    {"map", "graph \"map\" {\n"
+            "  %x = input \"x\" : f32[7,61]\n"
+            "  %s = input \"s\" : f32[61]\n"
+            "  %ids = input \"ids\" : i32[19]\n"
+            "  %a = mul(%x, %s)\n"
+            "  %b = gelu_tanh(%a)\n"
+            "  %c = sin(%x)\n"
+            "  %d = exp(%c)\n"
+            "  %e = add(%b, %d)\n"
+            "  %f = less(%x, %s)\n"
+            "  %g = select(%f, %e, %a)\n"
+            "  output \"y\" %g\n"
+            "  %h = take_rows(%g, %ids)\n"
+            "  output \"rows\" %h\n"
+            "}\n"},
+    {"row", "graph \"row\" {\n"
+            "  %x = input \"x\" : f32[33,117]\n"
+            "  %scale = input \"s\" : f32[117]\n"
+            "  %n = layer_norm(%x) eps=1e-6\n"
+            "  %m = mul(%n, %scale)\n"
+            "  output \"norm\" %m\n"
+            "  %p = softmax(%x)\n"
+            "  %k = top_k(%p) k=5\n"
+            "  output \"top\" %k\n"
+            "  %w = take_last(%p, %k)\n"
+            "  output \"best\" %w\n"
+            "  %r = rms_norm(%x) eps=1e-6\n"
+            "  %t = reduce_sum(%r)\n"
+            "  output \"sum\" %t\n"
+            "}\n"},
+    {"matmul", "graph \"matmul\" {\n"
+               "  %x = input \"x\" : f32[77,99]\n"
+               "  %w = input \"w\" : f32[131,99]\n"
+               "  %b = input \"b\" : f32[131]\n"
+               "  %v = input \"v\" : f32[99,66]\n"
+               "  %y = matmul(%x, %w) transpose_b=1\n"
+               "  %z = add(%y, %b)\n"
+               "  %g = gelu_tanh(%z)\n"
+               "  output \"y\" %g\n"
+               "  %u = matmul(%x, %v)\n"
+               "  output \"u\" %u\n"
+               "}\n"},
+    {"matmul of one row", "graph \"row_matmul\" {\n"
+                          "  %x = input \"x\" : f32[1,203]\n"
+                          "  %w = input \"w\" : f32[157,203]\n"
+                          "  %y = matmul(%x, %w) transpose_b=1\n"
+                          "  output \"y\" %y\n"
+                          "}\n"},
+    {"batched matmul", "graph \"batched\" {\n"
+                       "  %x = input \"x\" : f32[3,18,47]\n"
+                       "  %w = input \"w\" : f32[3,47,21]\n"
+                       "  %y = matmul(%x, %w)\n"
+                       "  output \"y\" %y\n"
+                       "}\n"},
+    {"matmul of 16-bit weights", "graph \"half\" {\n"
+                                 "  %x = input \"x\" : f32[45,64]\n"
+                                 "  %w = input \"w\" : f16[58,64]\n"
+                                 "  %v = input \"v\" : bf16[58,64]\n"
+                                 "  %y = matmul(%x, %w) transpose_b=1\n"
+                                 "  output \"y\" %y\n"
+                                 "  %z = matmul(%x, %v) transpose_b=1\n"
+                                 "  output \"z\" %z\n"
+                                 "}\n"},
+    {"attention", "graph \"attention\" {\n"
+                  "  %q = input \"q\" : f32[2,3,37,24]\n"
+                  "  %k = input \"k\" : f32[2,3,53,24]\n"
+                  "  %v = input \"v\" : f32[2,3,53,24]\n"
+                  "  %y = attention(%q, %k, %v) scale=0.2\n"
+                  "  output \"y\" %y\n"
+                  "}\n"},
+    {"experts", "graph \"experts\" {\n"
+                "  %x = input \"x\" : f32[50,40]\n"
+                "  %l = input \"l\" : f32[50,7]\n"
+                "  %gate = input \"gate\" : f32[7,24,40]\n"
+                "  %up = input \"up\" : f32[7,24,40]\n"
+                "  %down = input \"down\" : f32[7,40,24]\n"
+                "  %p = softmax(%l)\n"
+                "  %r = route.top_k(%p) k=2\n"
+                "  %g = grouped_matmul(%x, %gate, %r) transpose_b=1 gather=1\n"
+                "  %u = grouped_matmul(%x, %up, %r) transpose_b=1 gather=1\n"
+                "  %s = silu(%g)\n"
+                "  %h = mul(%s, %u)\n"
+                "  %o = grouped_matmul(%h, %down, %r) transpose_b=1\n"
+                "  %y = combine(%o, %r) weighted=1\n"
+                "  %z = add(%x, %y)\n"
+                "  output \"y\" %z\n"
+                "  %n = route.load(%r)\n"
+                "  output \"load\" %n\n"
+                "}\n"},
+    {"experts, all rows to one, with drops", "graph \"drops\" {\n"
+                                             "  %x = input \"x\" : f32[48,16]\n"
+                                             "  %l = input \"l\" : f32[48,5]\n"
+                                             "  %w = input \"w\" : f32[5,16,16]\n"
+                                             "  %bias = const : f32[5] values=[9, 0, 0, 0, 0]\n"
+                                             "  %m = add(%l, %bias)\n"
+                                             "  %p = softmax(%m)\n"
+                                             "  %r = route.top_k(%p) k=1\n"
+                                             "  %c = route.capacity(%r) capacity=20 group_rows=48\n"
+                                             "  %o = grouped_matmul(%x, %w, %c) gather=1\n"
+                                             "  %y = route.scatter(%o, %c, %x)\n"
+                                             "  output \"y\" %y\n"
+                                             "}\n"},
+    {"random numbers", "graph \"random\" {\n"
+                       "  %seeds = input \"seeds\" : u32[3]\n"
+                       "  %z = random_normal(%seeds) stream=2 : f32[3,1001]\n"
+                       "  output \"z\" %z\n"
+                       "}\n"},
+};
+
+/* ---- inputs ---- */
+
+static uint32_t mix(uint64_t z)
+{
+    z += 0x9e3779b97f4a7c15u; /* splitmix64 */
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ z >> 31) >> 32);
+}
+
+/* Floats in -1…1 in steps that every stored type holds exactly; integers small enough to be row numbers. */
+static void fill(void *data, const sy_type *type, uint32_t seed)
+{
+    uint64_t n = sy_type_count(type);
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t bits = mix((uint64_t)seed << 40 | i), bits32;
+        float x = (float)(int32_t)(bits >> 25) / 64 - 1; /* 7 bits: fits bf16 */
+        memcpy(&bits32, &x, 4);
+        if (type->dtype == SY_F32) {
+            ((float *)data)[i] = x;
+        } else if (type->dtype == SY_BF16) {
+            ((uint16_t *)data)[i] = (uint16_t)(bits32 >> 16);
+        } else if (type->dtype == SY_F16) {
+            /* Exact, and no subnormals: |x| is 0 or at least 1/64. */
+            uint32_t half = x == 0 ? 0 : (bits32 >> 16 & 0x8000) | ((bits32 >> 23 & 0xff) - 112) << 10 | (bits32 >> 13 & 0x3ff);
+            ((uint16_t *)data)[i] = (uint16_t)half;
+        } else {
+            ((uint32_t *)data)[i] = bits % 7;
+        }
+    }
+}
+
+static bool write_inputs(sy_session *session, const sy_program *program, sy_error *error)
+{
+    for (uint32_t i = 0; i < program->n_inputs; i++) {
+        uint64_t bytes = sy_type_bytes(&program->inputs[i].type);
+        void *data = calloc(1, bytes);
+        if (!data)
+            return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "Out of memory for the self-test.");
+        fill(data, &program->inputs[i].type, i + 1);
+        bool ok = sy_session_write(session, program->inputs[i].name, data, bytes, error);
+        free(data);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* ---- one case ---- */
+
+/* Integers must be equal; floats close in the L2 norm, and finite. */
+static bool compare(const sy_session_result *got, const sy_session_result *wanted, sy_self_test_case *test)
+{
+    uint64_t n = sy_type_count(&wanted->type);
+    double difference = 0, size = 0;
+    if (wanted->type.dtype != SY_F32) {
+        if (!memcmp(got->data, wanted->data, wanted->bytes))
+            return true;
+        snprintf(test->message, sizeof test->message, "Output \"%s\" (whole numbers) is not what it should be.", wanted->name);
+        return false;
+    }
+    const float *a = got->data, *b = wanted->data;
+    for (uint64_t i = 0; i < n; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)b[i] * b[i];
+    }
+    double error = sqrt(difference / (size > 0 ? size : 1));
+    if (!(error <= test->error)) /* true for NaN as well */
+        test->error = error;
+    if (error <= TOLERANCE)
+        return true;
+    snprintf(test->message, sizeof test->message, "Output \"%s\" is off by %.2g of its size; %.2g is allowed.", wanted->name,
+             error, TOLERANCE);
+    return false;
+}
+
+static bool run(sy_vk_device *device, const sy_program *program, sy_session **session, const char *cache, sy_error *error)
+{
+    sy_session_params params = {.device = device, .step = program, .cache_directory = cache};
+    *session = sy_session_create(&params, error);
+    return *session && write_inputs(*session, program, error) && sy_session_run(*session, NULL, NULL, error);
+}
+
+static void run_case(sy_vk_device *device, const sy_program *program, const char *cache, sy_self_test_case *test)
+{
+    sy_error error = {0};
+    sy_session *here = NULL, *reference = NULL;
+    sy_session_result got, wanted;
+    bool ok = run(device, program, &here, cache, &error) && run(NULL, program, &reference, NULL, &error);
+    for (uint32_t i = 0; ok && i < program->n_outputs; i++)
+        ok = sy_session_read(here, program->outputs[i].name, &got, &error) &&
+             sy_session_read(reference, program->outputs[i].name, &wanted, &error) && compare(&got, &wanted, test);
+    test->passed = ok;
+    if (error.code != SY_CODE_OK)
+        snprintf(test->message, sizeof test->message, "%.299s", error.message);
+    sy_session_destroy(&here);
+    sy_session_destroy(&reference);
+}
+
+static void describe(const sy_program *program, sy_self_test_case *test)
+{
+    uint64_t seed = 0;
+    sy_hash hash = {0, 0};
+    for (uint32_t i = 0; i < program->n_kernels; i++) {
+        const sy_kernel *k = &program->kernels[i];
+        size_t used = strlen(test->kernels);
+        hash = sy_hash_bytes(k->spirv, (size_t)k->n_spirv * 4, seed);
+        seed = hash.lo ^ hash.hi;
+        if (!strstr(test->kernels, k->name))
+            snprintf(test->kernels + used, sizeof test->kernels - used, "%s%s", used ? " " : "", k->name);
+    }
+    sy_hash_text(hash, test->hash);
+}
+
+static sy_program *compile(const sy_vk_device *device, const char *text, const char *cache, sy_error *error)
+{
+    sy_graph *graph = sy_graph_parse(text, strlen(text), error);
+    if (!graph)
+        return NULL;
+    sy_compile_params params = {.limits = &device->plan->limits, .cache_directory = cache};
+    sy_program *program = sy_compile(graph, &params, error);
+    sy_graph_destroy(&graph);
+    return program;
+}
+
+/* ---- stored results ---- */
+
+static bool result_path(const sy_vk_device *device, const char *cache, char *path, size_t room)
+{
+    char key[900], hash[33];
+    const sy_device_snapshot *s = device->snapshot;
+    if (!cache)
+        return false;
+    snprintf(key, sizeof key, "%s/%x/%x/%s/%s/%x/%s", s->name, s->vendor_id, s->device_id, s->driver_name, s->driver_info,
+             s->driver_version, s->cache_uuid);
+    sy_hash_text(sy_hash_bytes(key, strlen(key), 0), hash);
+    int n = snprintf(path, room, "%s/self-test-%s.json", cache, hash);
+    return n > 0 && (size_t)n < room;
+}
+
+/* NULL when there is nothing usable: the tests are run then. */
+static cJSON *load_results(const char *path)
+{
+    size_t size = 0;
+    char *text = path ? sy_file_load(path, 1 << 20, &size, NULL) : NULL;
+    cJSON *json = text ? cJSON_ParseWithLength(text, size) : NULL;
+    free(text);
+    if (!cJSON_IsObject(json)) {
+        cJSON_Delete(json);
+        json = cJSON_CreateObject();
+    }
+    return json;
+}
+
+/* True when the stored result is of the same kernels; *known says whether there was one at all. */
+static bool take_stored(const cJSON *results, sy_self_test_case *test, bool *known, bool *passed)
+{
+    const cJSON *row = cJSON_GetObjectItemCaseSensitive(results, test->name);
+    const cJSON *hash = cJSON_GetObjectItemCaseSensitive(row, "kernels");
+    const cJSON *ok = cJSON_GetObjectItemCaseSensitive(row, "passed"), *error = cJSON_GetObjectItemCaseSensitive(row, "error");
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(row, "message");
+    *known = cJSON_IsBool(ok);
+    *passed = cJSON_IsTrue(ok);
+    if (!*known || !cJSON_IsString(hash) || strcmp(hash->valuestring, test->hash) || !cJSON_IsNumber(error))
+        return false;
+    test->passed = *passed;
+    test->error = error->valuedouble;
+    if (cJSON_IsString(message))
+        snprintf(test->message, sizeof test->message, "%.299s", message->valuestring);
+    return true;
+}
+
+/* A result that cannot be kept is worked out again next time: no error. */
+static void store(cJSON *results, const sy_self_test_case *test)
+{
+    cJSON *row = cJSON_CreateObject();
+    if (!row)
+        return;
+    cJSON_AddStringToObject(row, "kernels", test->hash);
+    cJSON_AddBoolToObject(row, "passed", test->passed);
+    cJSON_AddNumberToObject(row, "error", isfinite(test->error) ? test->error : 1e9);
+    cJSON_AddStringToObject(row, "message", test->message);
+    cJSON_DeleteItemFromObjectCaseSensitive(results, test->name);
+    cJSON_AddItemToObject(results, test->name, row);
+}
+
+static void save_results(const char *directory, const char *path, const cJSON *results)
+{
+    char *text = cJSON_Print(results);
+    mkdir(directory, 0777); /* the first to use the cache makes it */
+    sy_new_file *file = text ? sy_file_begin(path, NULL) : NULL;
+    if (file) {
+        sy_file_put(file, text, strlen(text));
+        sy_file_end(&file, true, NULL);
+    }
+    cJSON_free(text);
+}
+
+static void test_one(sy_vk_device *device, const sy_self_test_params *params, cJSON *results, const char *graph,
+                     sy_self_test_case *test)
+{
+    sy_error error = {0};
+    bool known = false, before = false;
+    sy_program *program = compile(device, graph, params->cache_directory, &error);
+    if (!program) {
+        snprintf(test->message, sizeof test->message, "It does not compile: %.270s", error.message);
+        return;
+    }
+    describe(program, test);
+    bool stored = take_stored(results, test, &known, &before);
+    if (stored && test->passed && !params->again) { /* a failure is looked at again: it may have been something else */
+        test->reused = true;
+    } else {
+        test->message[0] = '\0';
+        test->error = 0;
+        run_case(device, program, params->cache_directory, test);
+        test->changed = known && before != test->passed;
+        store(results, test);
+    }
+    sy_program_destroy(&program);
+}
+
+bool sy_self_test(sy_vk_device *device, const sy_self_test_params *params, sy_self_test_report *report, sy_error *error)
+{
+    static const sy_self_test_params defaults;
+    char path[1200];
+    _Static_assert(sizeof cases / sizeof *cases <= SY_SELF_TEST_CASES, "room in the report");
+    if (!params)
+        params = &defaults;
+    *report = (sy_self_test_report){0};
+    bool keep = result_path(device, params->cache_directory, path, sizeof path);
+    cJSON *results = load_results(keep ? path : NULL);
+    if (!results)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "Out of memory for the self-test.");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sy_self_test_case *test = &report->cases[report->n_cases++];
+        test->name = cases[i].name;
+        test_one(device, params, results, cases[i].graph, test);
+        report->n_failed += !test->passed;
+        if (params->done)
+            params->done(params->context, test);
+    }
+    if (keep)
+        save_results(params->cache_directory, path, results);
+    cJSON_Delete(results);
+    return true;
+}
