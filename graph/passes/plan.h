@@ -55,6 +55,7 @@ typedef struct sy_emitted {
     const char *glsl; /* on the plan's graph arena */
     uint32_t n_push, push[SY_PUSH_WORDS];
     uint32_t shared_bytes;
+    uint32_t texel_bindings; /* as in sy_kernel */
 } sy_emitted;
 
 typedef struct sy_plan {

@@ -1,0 +1,128 @@
+/* What depends on weights and constants alone is computed once, when weights are loaded. This pass says what (load_time), and
+ * puts matmul weights in the layout kernels want: right arguments as [K,N] ([E,K,N]), so that neighbouring columns, which
+ * neighbouring lanes compute, lie side by side.
+ *
+ * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its arguments
+ * many times over costs little where it is read and much to keep. So from the users backwards such values are given back to
+ * the kernels that read them. Routes are made on the device only, where their tile list belongs.
+ *
+ * Sound: load-time values depend on nothing that changes from run to run; transposing both the weight and the flag that says how it is
+ * read changes nothing. */
+#include "graph/passes/passes.h"
+#include "graph/passes/rewrite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool early(const sy_graph *graph, const sy_node *node)
+{
+    if (!node->n_args)
+        return node->op == SY_OP_PARAM || node->op == SY_OP_CONST || node->op == SY_OP_IOTA;
+    if (node->type.is_route)
+        return false;
+    for (uint32_t i = 0; i < node->n_args; i++)
+        if (!graph->nodes[node->args[i]].load_time)
+            return false;
+    return true;
+}
+
+static bool widens(const sy_graph *graph, const sy_node *node)
+{
+    return node->op == SY_OP_CAST && node->type.dtype == SY_F32 &&
+           sy_type_bytes(&graph->nodes[node->args[0]].type) < sy_type_bytes(&node->type);
+}
+
+/* weight[…,N,K] -> […,K,N], made at load time; under the cast to f32 if there is one, so that it is stored narrow. */
+static sy_value transposed(sy_rewrite *rewrite, sy_value old)
+{
+    const sy_node *node = &rewrite->old->nodes[old];
+    sy_value inner = widens(rewrite->old, node) ? node->args[0] : old;
+    int rank = node->type.rank;
+    sy_attributes perm = {0};
+    for (int d = 0; d < rank; d++)
+        perm.ints[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
+    sy_value made = sy_graph_add(rewrite->graph, SY_OP_TRANSPOSE, &rewrite->map[inner], 1, &perm, NULL, NULL);
+    if (!made || inner == old)
+        return made;
+    sy_type type = rewrite->graph->nodes[made].type;
+    type.dtype = SY_F32;
+    return sy_graph_add(rewrite->graph, SY_OP_CAST, &made, 1, NULL, &type, NULL);
+}
+
+static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
+{
+    for (sy_value v = 1; v < rewrite->old->n_nodes; v++) {
+        const sy_node *node = &rewrite->old->nodes[v];
+        if (!rewrite->live[v])
+            continue;
+        bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
+        if (!matmul || !node->attributes.transpose_b || !early(rewrite->old, &rewrite->old->nodes[node->args[1]])) {
+            sy_rewrite_copy(rewrite, v);
+            continue;
+        }
+        sy_rewrite_scope(rewrite, v);
+        sy_value weight = node->args[1], args[3];
+        if (!columns_first[weight])
+            columns_first[weight] = transposed(rewrite, weight);
+        for (uint32_t i = 0; i < node->n_args; i++)
+            args[i] = i == 1 ? columns_first[weight] : rewrite->map[node->args[i]];
+        sy_attributes attributes = node->attributes;
+        attributes.transpose_b = 0;
+        rewrite->map[v] = sy_graph_add(rewrite->graph, node->op, args, node->n_args, &attributes, &node->type, NULL);
+    }
+}
+
+/* Cheap where it is read, or large to keep? `as_weight`: read as the right argument of a matmul, where it must be plain. */
+static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weight)
+{
+    if (widens(graph, node))
+        return true;
+    if (node->op == SY_OP_RESHAPE || node->op == SY_OP_SLICE || node->op == SY_OP_BROADCAST)
+        return !as_weight;
+    if (!sy_op_is_elementwise(node->op))
+        return false;
+    uint64_t arguments = 0;
+    for (uint32_t i = 0; i < node->n_args; i++)
+        arguments += sy_type_count(&graph->nodes[node->args[i]].type);
+    return sy_type_count(&node->type) > 4 * arguments;
+}
+
+/* Marks what is computed early, then takes back from the users' side what is better read. */
+static bool mark(sy_graph *graph, sy_error *error)
+{
+    enum { READ = 1, READ_AS_WEIGHT = 2 };
+    unsigned char *read = calloc(graph->n_nodes, 1);
+    if (!read)
+        return sy_no_memory(error);
+    for (sy_value v = 1; v < graph->n_nodes; v++)
+        graph->nodes[v].load_time = early(graph, &graph->nodes[v]);
+    for (uint32_t e = 0; e < graph->n_ends; e++)
+        read[graph->ends[e].value] |= READ;
+    for (sy_value v = graph->n_nodes; v-- > 1;) {
+        sy_node *node = &graph->nodes[v];
+        if (node->load_time && read[v] && better_read(graph, node, read[v] & READ_AS_WEIGHT))
+            node->load_time = false;
+        if (node->load_time)
+            continue;
+        bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
+        bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
+        for (uint32_t i = 0; i < node->n_args; i++)
+            read[node->args[i]] |= (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT : READ;
+    }
+    free(read);
+    return true;
+}
+
+bool sy_pass_hoist(sy_plan *plan, sy_error *error)
+{
+    sy_rewrite rewrite;
+    if (!sy_rewrite_begin(&rewrite, plan->graph, error))
+        return false;
+    sy_value *columns_first = calloc(plan->graph->n_nodes, sizeof *columns_first);
+    if (columns_first)
+        lay_out_weights(&rewrite, columns_first);
+    else
+        sy_no_memory(&rewrite.graph->error);
+    free(columns_first);
+    return sy_rewrite_end(&rewrite, plan, error) && mark(plan->graph, error);
+}

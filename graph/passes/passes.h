@@ -1,0 +1,49 @@
+/* The passes of pipeline.c, and what they share. A pass takes the plan, changes its graph or fills in a part of the plan,
+ * and returns false only on error. Each lives in the file of its name; the reason why it is sound stands there. */
+#ifndef SY_PASSES_PASSES_H
+#define SY_PASSES_PASSES_H
+
+#include "graph/passes/plan.h"
+
+bool sy_pass_select_taps(sy_plan *plan, sy_error *error);
+bool sy_pass_simplify(sy_plan *plan, sy_error *error);
+bool sy_pass_merge_matmuls(sy_plan *plan, sy_error *error);
+bool sy_pass_lower_routes(sy_plan *plan, sy_error *error);
+bool sy_pass_hoist(sy_plan *plan, sy_error *error);
+bool sy_pass_fuse(sy_plan *plan, sy_error *error);
+bool sy_pass_order(sy_plan *plan, sy_error *error);
+bool sy_pass_choose_kernels(sy_plan *plan, sy_error *error);
+bool sy_pass_plan_memory(sy_plan *plan, sy_error *error);
+bool sy_pass_barriers(sy_plan *plan, sy_error *error);
+bool sy_pass_emit(sy_plan *plan, sy_error *error);
+bool sy_pass_program(sy_plan *plan, sy_error *error);
+
+/* Facts of ops that several passes ask for. */
+bool sy_op_is_elementwise(sy_op op); /* each element of the result from the same element of each argument (broadcast) */
+/* Work that needs a dispatch by right: no leaf, no view, nothing computed at load time. */
+bool sy_node_costs(const sy_node *node);
+/* Made where it is read, never stored: iota, constants of one value, step values, step index. */
+bool sy_node_is_free(const sy_node *node);
+
+/* Groups and memory, from fuse on. */
+/* By value: the group that stores it, or -1. On `arena`; NULL when memory is out. */
+int32_t *sy_plan_writers(const sy_plan *plan, sy_arena *arena);
+/* The state leaf of that name, or 0. */
+sy_value sy_graph_state(const sy_graph *graph, const char *name);
+/* Which groups wait for which: readers of a value for the group that makes it; and the group that overwrites a
+ * state for all others that read the old one. */
+typedef struct sy_plan_waits {
+    uint32_t *first, *after; /* after[first[g] … first[g + 1] - 1] wait for group g, one entry a reason */
+    uint32_t *waits;         /* by group: entries with it in `after`; for the caller to count down */
+} sy_plan_waits;
+bool sy_plan_find_waits(const sy_plan *plan, const int32_t *writers, sy_arena *arena, sy_plan_waits *out);
+/* Bytes of the arena that are live while the groups of the fullest position run, by order of dispatch. */
+uint64_t sy_plan_lower_bound(const sy_plan *plan, const int32_t *writers);
+/* Bytes of `input` that the group touches at least once: what lies under the narrowest of the views it reads through. */
+uint64_t sy_plan_bytes_read(const sy_plan *plan, const sy_group *group, sy_value input);
+/* The group table as comment lines of the text form. */
+void sy_plan_print(const sy_plan *plan, sy_text *out);
+
+bool sy_no_memory(sy_error *error); /* sets it; false */
+
+#endif
