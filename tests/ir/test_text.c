@@ -1,8 +1,10 @@
 /* The text form: random graphs over all ops come back node for node, and a graph written by hand reads as meant. */
 #include "help_random.h"
 
+#include "graph/base/file.h"
 #include "tests/check.h"
 
+#include <dirent.h>
 #include <locale.h>
 
 static char *print(const sy_graph *graph)
@@ -135,8 +137,26 @@ static void test_locale(void)
     setlocale(LC_ALL, "C");
 }
 
+/* The fuzzer starts from graphs that are good ones. */
+static void test_seeds(void)
+{
+    DIR *folder = opendir(SY_SOURCE_DIR "/tests/fuzz/corpus/text");
+    REQUIRE(folder);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char path[1024];
+        size_t size;
+        snprintf(path, sizeof path, "%s/tests/fuzz/corpus/text/%s", SY_SOURCE_DIR, entry->d_name);
+        char *text = entry->d_name[0] == '.' ? NULL : sy_file_load(path, 1 << 20, &size, NULL);
+        sy_graph *graph = text ? parse(text) : NULL;
+        sy_graph_destroy(&graph);
+        free(text);
+    }
+    closedir(folder);
+}
+
 int main(void)
 {
+    test_seeds();
     test_reads_as_meant();
     test_looks();
     test_round_trip();
