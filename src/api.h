@@ -20,9 +20,8 @@ struct sy_context {
     sy_vk_instance *instance;
     sy_error no_instance;  /* why it is NULL */
     sy_vk_device *open[SY_OPEN_DEVICES]; /* by physical index; opened once, kept */
-    sy_device_info *infos;
-    uint32_t *order;       /* infos[i] is physical order[i]; the reference is not among them */
-    size_t n_infos;
+    sy_device_info *infos; /* of the physical devices, then of the reference */
+    size_t n_infos, best;
     sy_error error;
 };
 

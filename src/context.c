@@ -41,7 +41,6 @@ void sy_context_destroy(sy_context **context)
         sy_vk_device_destroy(&c->open[i]);
     sy_vk_instance_destroy(&c->instance);
     free(c->infos);
-    free(c->order);
     sy_arena_free(&c->arena);
     free(c);
     *context = NULL;
@@ -95,7 +94,7 @@ static void describe(const sy_vk_physical *p, sy_device_info *info)
     snprintf(info->why, sizeof info->why, "%s", p->plan.refusal);
 }
 
-/* Best first by insertion: devices are few. Equals keep the driver's order. */
+/* In the drivers' order, which is what numbers mean on the command line. */
 static bool list_devices(sy_context *c, sy_error *error)
 {
     sy_vk_instance *instance = instance_of(c);
@@ -107,17 +106,16 @@ static bool list_devices(sy_context *c, sy_error *error)
         return false;
     }
     c->infos = calloc(n + 1, sizeof *c->infos);
-    c->order = calloc(n + 1, sizeof *c->order);
-    if (!c->infos || !c->order)
+    if (!c->infos)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a list of devices");
+    c->best = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t at = i;
-        for (; at > 0 && better(&instance->physicals[i], &instance->physicals[c->order[at - 1]]); at--)
-            c->order[at] = c->order[at - 1];
-        c->order[at] = (uint32_t)i;
+        describe(&instance->physicals[i], &c->infos[i]);
+        if (better(&instance->physicals[i], &instance->physicals[c->best]))
+            c->best = i;
     }
-    for (size_t i = 0; i < n; i++)
-        describe(&instance->physicals[c->order[i]], &c->infos[i]);
+    if (n)
+        c->infos[c->best].best = c->infos[c->best].usable;
     sy_device_info *reference = &c->infos[n];
     snprintf(reference->name, sizeof reference->name, "reference");
     snprintf(reference->driver, sizeof reference->driver, "built-in evaluator in C, f64, one thread");
@@ -144,7 +142,7 @@ static size_t choose(const sy_context *c, const char *wanted)
 {
     char *end;
     if (!wanted)
-        return c->infos[0].usable && c->n_infos > 1 ? 0 : c->n_infos;
+        return c->infos[c->best].best ? c->best : c->n_infos;
     unsigned long index = strtoul(wanted, &end, 10);
     if (*wanted && !*end)
         return index < c->n_infos ? index : c->n_infos;
@@ -165,7 +163,7 @@ static bool none(const sy_context *c, const char *wanted, sy_error *error)
     if (!wanted)
         return sy_fail(error, SY_CODE_UNAVAILABLE,
                        "there is no usable Vulkan device%s%s. `switchyard doctor` says what is missing; --device reference runs without Vulkan, slowly.",
-                       c->n_infos > 1 ? ": " : "", c->n_infos > 1 ? c->infos[0].why : "");
+                       c->n_infos > 1 ? ": " : "", c->n_infos > 1 ? c->infos[c->best].why : "");
     sy_text names = {0};
     for (size_t i = 0; i < c->n_infos; i++)
         sy_text_printf(&names, "%s%zu \"%s\"", i ? ", " : "", i, c->infos[i].name);
@@ -191,12 +189,11 @@ bool sy_api_device(sy_context *c, const char *wanted, sy_vk_device **device, cha
         return true;
     if (!c->infos[i].usable)
         return sy_fail(error, SY_CODE_UNAVAILABLE, "device \"%s\" cannot be used: %s", c->infos[i].name, c->infos[i].why);
-    uint32_t index = c->order[i];
-    if (index >= SY_OPEN_DEVICES)
+    if (i >= SY_OPEN_DEVICES)
         return sy_fail(error, SY_CODE_UNAVAILABLE, "device %zu is beyond the %d that can be opened", i, SY_OPEN_DEVICES);
-    if (!c->open[index])
-        c->open[index] = sy_vk_device_create(c->instance, index, error);
-    *device = c->open[index];
+    if (!c->open[i])
+        c->open[i] = sy_vk_device_create(c->instance, (uint32_t)i, error);
+    *device = c->open[i];
     return *device != NULL;
 }
 

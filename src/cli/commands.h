@@ -1,8 +1,45 @@
-/* The commands of the command line: each gets its own name as argv[0] and returns the exit status. */
+/* The command line: one file a command, each `int sy_command_NAME(int argc, char **argv)` with argv[0] its name.
+ * They return the exit status. */
 #ifndef SY_CLI_COMMANDS_H
 #define SY_CLI_COMMANDS_H
 
-int sy_command_devices(int argc, char **argv);
-int sy_command_doctor(int argc, char **argv);
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SY_EXIT_DONE = 0,
+    SY_EXIT_FAILED = 1,      /* it could not be done: a message on standard error says why */
+    SY_EXIT_USAGE = 2,       /* the arguments are wrong; nothing was done */
+    SY_EXIT_CANCELLED = 130  /* Ctrl-C; nothing is left half written */
+};
+
+/* Name, what it does in one line. */
+#define SY_COMMANDS(X)                                                                                                 \
+    X(generate, "make pictures, and maps of which expert made which part")                                             \
+    X(run, "run any graph in the text form on .npy arrays")                                                            \
+    X(compile, "show what the compiler makes of a graph or a model")                                                   \
+    X(devices, "list Vulkan devices")                                                                                  \
+    X(doctor, "say what is missing, and test every kernel on a device")
+
+#define X(name, doc) int sy_command_##name(int argc, char **argv);
+SY_COMMANDS(X)
+#undef X
+
+/* "switchyard NAME: message" on standard error, with the way to the help; returns SY_EXIT_USAGE. */
+int sy_cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "switchyard NAME: message" on standard error; returns SY_EXIT_FAILED. */
+int sy_cli_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whole-text numbers; false (after a message that names the option and the range) otherwise. */
+bool sy_cli_u32(const char *command, const char *option, const char *text, uint32_t least, uint32_t most, uint32_t *out);
+bool sy_cli_double(const char *command, const char *option, const char *text, double least, double most, double *out);
+
+/* From now on Ctrl-C and SIGTERM only set a flag, which sy_cli_interrupted reads; a second one ends the process. */
+void sy_cli_catch_interrupt(void);
+bool sy_cli_interrupted(void);
+
+/* Path of the model that comes with Switchyard: $SWITCHYARD_MODEL, or beside the program, or in the source tree; NULL if
+ * there is none. Static storage. */
+const char *sy_cli_default_model(void);
 
 #endif
