@@ -60,7 +60,7 @@ typedef struct sy_vk_physical {
 typedef struct sy_vk_instance {
     VkInstance handle;
     sy_vk_instance_functions vk;
-    sy_vk_physical *physicals; /* in the driver's order, refused ones included */
+    sy_vk_physical *physicals; /* best first; equals in the driver's order; refused ones last */
     uint32_t n_physicals;
     bool labels;               /* debug labels reach somebody */
     bool validated;            /* the validation layer is on */

@@ -166,6 +166,29 @@ static bool create_messenger(sy_vk_instance *instance, sy_error *error)
                        error, "listening to validation");
 }
 
+/* Usable before refused; then what is likely faster; then more memory. */
+static bool better(const sy_vk_physical *a, const sy_vk_physical *b)
+{
+    static const int by_type[] = {[SY_DEVICE_UNKNOWN] = 1, [SY_DEVICE_OTHER] = 1,   [SY_DEVICE_INTEGRATED] = 3,
+                                  [SY_DEVICE_DISCRETE] = 4, [SY_DEVICE_VIRTUAL] = 2, [SY_DEVICE_CPU] = 0};
+    if (a->plan.usable != b->plan.usable)
+        return a->plan.usable;
+    if (by_type[a->snapshot.type] != by_type[b->snapshot.type])
+        return by_type[a->snapshot.type] > by_type[b->snapshot.type];
+    return a->plan.heap_bytes > b->plan.heap_bytes;
+}
+
+/* Insertion: devices are few, and equals keep the driver's order. */
+static void sort_devices(sy_vk_instance *instance)
+{
+    for (uint32_t i = 1; i < instance->n_physicals; i++)
+        for (uint32_t at = i; at > 0 && better(&instance->physicals[at], &instance->physicals[at - 1]); at--) {
+            sy_vk_physical moved = instance->physicals[at];
+            instance->physicals[at] = instance->physicals[at - 1];
+            instance->physicals[at - 1] = moved;
+        }
+}
+
 static bool look_at_devices(sy_vk_instance *instance, sy_error *error)
 {
     uint32_t n = 0;
@@ -193,6 +216,7 @@ static bool look_at_devices(sy_vk_instance *instance, sy_error *error)
         }
     }
     free(handles);
+    sort_devices(instance);
     return ok;
 }
 

@@ -115,7 +115,7 @@ static const struct {
                                              "  %x = input \"x\" : f32[48,16]\n"
                                              "  %l = input \"l\" : f32[48,5]\n"
                                              "  %w = input \"w\" : f32[5,16,16]\n"
-                                             "  %bias = const : f32[5] values=[9, 0, 0, 0, 0]\n"
+                                             "  %bias = const [9, 0, 0, 0, 0] : f32[5]\n"
                                              "  %m = add(%l, %bias)\n"
                                              "  %p = softmax(%m)\n"
                                              "  %r = route.top_k(%p) k=1\n"
@@ -130,6 +130,14 @@ static const struct {
                        "  output \"z\" %z\n"
                        "}\n"},
 };
+
+const char *sy_self_test_graph(uint32_t index, const char **name)
+{
+    if (index >= sizeof cases / sizeof *cases)
+        return NULL;
+    *name = cases[index].name;
+    return cases[index].graph;
+}
 
 /* ---- inputs ---- */
 

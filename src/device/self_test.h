@@ -34,4 +34,7 @@ typedef struct sy_self_test_params {
  * remaining cases fail with that message. */
 bool sy_self_test(sy_vk_device *device, const sy_self_test_params *params, sy_self_test_report *report, sy_error *error);
 
+/* The graphs by index, in text form; NULL past the last. Tests compile them for devices that are not here. */
+const char *sy_self_test_graph(uint32_t index, const char **name);
+
 #endif
