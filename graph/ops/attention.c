@@ -19,6 +19,8 @@ bool sy_infer_attention(const sy_graph *graph, sy_node *node, bool type_given, s
         return sy_misfit(graph, node, error, "k and v must have equal tokens, q and k equal channels");
     if (!sy_dtype_is_float(q->dtype) || !sy_dtype_is_float(k->dtype) || !sy_dtype_is_float(v->dtype))
         return sy_misfit(graph, node, error, "all must be floating-point");
+    if (!isfinite(node->attributes.scale) || node->attributes.scale == 0)
+        return sy_misfit(graph, node, error, "scale is %g, and must be a number other than 0", node->attributes.scale);
     sy_type type = *q;
     type.dtype = SY_F32;
     type.dim[3] = v->dim[3];
@@ -48,17 +50,20 @@ bool sy_eval_attention(sy_eval *e, sy_value value, sy_error *error)
         uint64_t h = row / t;
         double most = -INFINITY, sum = 0, *o = out + row * n;
         for (uint64_t j = 0; j < s; j++) {
+            const double *x = q + row * d, *y = k + (h * s + j) * d;
             double dot = 0;
             for (uint64_t i = 0; i < d; i++)
-                dot += q[row * d + i] * k[(h * s + j) * d + i];
+                dot += x[i] * y[i];
             weight[j] = dot * node->attributes.scale;
             most = weight[j] > most ? weight[j] : most;
         }
         for (uint64_t j = 0; j < s; j++)
             sum += weight[j] = exp(weight[j] - most);
-        for (uint64_t j = 0; j < s; j++)
+        for (uint64_t j = 0; j < s; j++) {
+            const double share = weight[j] / sum, *from = v + (h * s + j) * n;
             for (uint64_t i = 0; i < n; i++)
-                o[i] += weight[j] / sum * v[(h * s + j) * n + i];
+                o[i] += share * from[i];
+        }
     }
     free(weight);
     return out;

@@ -33,6 +33,8 @@ bool sy_need_tensors(const sy_graph *graph, const sy_node *node, sy_error *error
 bool sy_need_route(const sy_graph *graph, const sy_node *node, uint32_t i, sy_error *error);
 /* An op whose type cannot be inferred was given one, a tensor's. */
 bool sy_need_type(const sy_graph *graph, const sy_node *node, bool type_given, sy_error *error);
+/* An attribute that is a switch is 0 or 1, so that equal nodes have equal attributes. */
+bool sy_need_switch(const sy_graph *graph, const sy_node *node, const char *name, int32_t value, sy_error *error);
 /* The broadcast of argument types into *out (dims alone). */
 bool sy_broadcast_dims(const sy_graph *graph, const sy_node *node, sy_type *out, sy_error *error);
 
@@ -50,6 +52,15 @@ static inline const sy_eval_route *sy_eval_arg_route(const sy_eval *e, sy_value 
 {
     return e->route[e->graph->nodes[value].args[i]];
 }
+/* x as the dtype holds it: f16 and bf16 round; f32 stays exact, as all arithmetic here is f64. Not for integers. */
+static inline double sy_eval_round(sy_dtype dtype, double x)
+{
+    if (dtype == SY_F16)
+        return sy_f16_to_double(sy_f16_from_double(x));
+    return dtype == SY_BF16 ? sy_bf16_to_double(sy_bf16_from_double(x)) : x;
+}
+/* Indices of the k largest of n numbers `stride` apart, largest first; of equals the lower index first, NaN last. */
+void sy_eval_best(const double *x, int64_t n, int64_t stride, int64_t k, int32_t *out);
 /* One (row, target, weight) of a route under construction. */
 typedef struct sy_route_entry {
     int32_t row, target, choice;

@@ -1,7 +1,7 @@
 /* Leaves: inputs, states, step values, parameters, constants, indices. */
 #include "graph/ops/family.h"
 
-#include <stdlib.h>
+#include <math.h>
 
 bool sy_infer_declared(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
 {
@@ -30,6 +30,14 @@ bool sy_infer_const(const sy_graph *graph, sy_node *node, bool type_given, sy_er
     uint32_t given = node->attributes.values.count;
     if (given != 1 && given != count)
         return sy_misfit(graph, node, error, "%u values for %llu elements; give 1 or one each", given, (unsigned long long)count);
+    if (sy_dtype_is_float(node->type.dtype))
+        return true;
+    bool is_signed = node->type.dtype == SY_I32;
+    for (uint32_t i = 0; i < given; i++) {
+        double x = node->attributes.values.data[i];
+        if (!(x == floor(x) && x >= (is_signed ? INT32_MIN : 0) && x <= (is_signed ? (double)INT32_MAX : UINT32_MAX)))
+            return sy_misfit(graph, node, error, "%g is no %s", x, sy_dtype_name(node->type.dtype));
+    }
     return true;
 }
 
@@ -62,8 +70,9 @@ bool sy_eval_const(sy_eval *e, sy_value value, sy_error *error)
     const sy_value_list *list = &sy_eval_node(e, value)->attributes.values;
     uint64_t count = sy_type_count(&sy_eval_node(e, value)->type);
     double *out = sy_eval_result(e, value, error);
+    sy_dtype dtype = sy_eval_node(e, value)->type.dtype;
     for (uint64_t i = 0; out && i < count; i++)
-        out[i] = list->data[list->count == 1 ? 0 : i];
+        out[i] = sy_eval_round(dtype, list->data[list->count == 1 ? 0 : i]);
     return out;
 }
 

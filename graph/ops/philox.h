@@ -1,8 +1,8 @@
 /* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a counter and a
  * key in, four random words out. shaders/philox.glsl is the same in GLSL, bit for bit.
  *
- * Normals by Box-Muller, two from two words: u = (word + 0.5) 2^-32; words 0, 1 give sqrt(-2 ln u0) cos(2 pi u1) and
- * the same with sin; words 2, 3 likewise. Element i of item n uses output i % 4 of key (seed[n], stream) and
+ * Normals by Box-Muller, two from two words: u = ((word >> 9) + 0.5) 2^-23, which f32 holds exactly, so that devices begin with
+ * the very numbers of the reference; never 0 or 1. Words 0, 1 give sqrt(-2 ln u0) cos(2 pi u1) and the same with sin; words 2, 3 likewise. Element i of item n uses output i % 4 of key (seed[n], stream) and
  * counter (i / 4, step, 0, 0). */
 #ifndef SY_OPS_PHILOX_H
 #define SY_OPS_PHILOX_H
@@ -28,7 +28,7 @@ static inline void sy_philox(const uint32_t counter[4], const uint32_t key[2], u
 static inline void sy_philox_normals(const uint32_t word[4], double normal[4])
 {
     for (int i = 0; i < 4; i += 2) {
-        double u = (word[i] + 0.5) * 0x1p-32, v = (word[i + 1] + 0.5) * 0x1p-32;
+        double u = ((word[i] >> 9) + 0.5) * 0x1p-23, v = ((word[i + 1] >> 9) + 0.5) * 0x1p-23;
         double radius = sqrt(-2 * log(u)), angle = 6.28318530717958647692 * v;
         normal[i] = radius * cos(angle);
         normal[i + 1] = radius * sin(angle);

@@ -30,7 +30,7 @@ bool sy_infer_combine(const sy_graph *graph, sy_node *node, bool type_given, sy_
         return false;
     if (node->type.dtype != SY_F32)
         return sy_misfit(graph, node, error, "works on floating-point numbers; cast first");
-    return true;
+    return sy_need_switch(graph, node, "weighted", node->attributes.weighted, error);
 }
 
 bool sy_infer_route_gather(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)

@@ -31,7 +31,8 @@ bool sy_infer_route_top_k(const sy_graph *graph, sy_node *node, bool type_given,
     int32_t k = node->attributes.k;
     if (k < 1 || k > s->dim[1])
         return sy_misfit(graph, node, error, "k = %d is not between 1 and the number of targets", k);
-    return set_route(graph, node, s->dim[0], s->dim[1], (int64_t)s->dim[0] * k, error);
+    return sy_need_switch(graph, node, "renormalise", node->attributes.renormalise, error) &&
+           set_route(graph, node, s->dim[0], s->dim[1], (int64_t)s->dim[0] * k, error);
 }
 
 bool sy_infer_route_expert_choice(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
@@ -48,6 +49,19 @@ bool sy_infer_route_expert_choice(const sy_graph *graph, sy_node *node, bool typ
     return set_route(graph, node, s->dim[0], s->dim[1], (int64_t)(s->dim[0] / group) * s->dim[1] * k, error);
 }
 
+/* Whether each row has a list of its own choices, best first, which split and capacity keep. The walk is bounded: a
+ * hostile graph could otherwise make it quadratic. */
+static bool chosen_by_row(const sy_graph *graph, const sy_node *node, bool *by_row, sy_error *error)
+{
+    enum { MOST_LINKS = 64 };
+    const sy_node *producer = &graph->nodes[node->args[0]];
+    int links = 0;
+    while ((producer->op == SY_OP_ROUTE_SPLIT || producer->op == SY_OP_ROUTE_CAPACITY) && links++ < MOST_LINKS)
+        producer = &graph->nodes[producer->args[0]];
+    *by_row = producer->op == SY_OP_ROUTE_TOP_K;
+    return links <= MOST_LINKS || sy_misfit(graph, node, error, "more than %d splits and capacities follow each other", MOST_LINKS);
+}
+
 /* A masked row has one slot instead of its own. Where each row has its own k entries (top-k) that never needs more
  * room; where targets choose, a masked row may have had none. */
 bool sy_infer_route_split(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
@@ -61,10 +75,10 @@ bool sy_infer_route_split(const sy_graph *graph, sy_node *node, bool type_given,
     int32_t targets = node->attributes.targets, target = node->attributes.target;
     if (targets < r->dim[SY_ROUTE_TARGETS] || target < 0 || target >= targets)
         return sy_misfit(graph, node, error, "target %d of %d: there must be at least the route's targets, and target among them", target, targets);
-    const sy_node *producer = &graph->nodes[node->args[0]];
-    while (producer->op == SY_OP_ROUTE_SPLIT || producer->op == SY_OP_ROUTE_CAPACITY)
-        producer = &graph->nodes[producer->args[0]];
-    int64_t more = producer->op == SY_OP_ROUTE_TOP_K ? 0 : r->dim[SY_ROUTE_ROWS];
+    bool by_row;
+    if (!chosen_by_row(graph, node, &by_row, error))
+        return false;
+    int64_t more = by_row ? 0 : r->dim[SY_ROUTE_ROWS];
     return set_route(graph, node, r->dim[SY_ROUTE_ROWS], targets, r->dim[SY_ROUTE_SLOTS] + more, error);
 }
 
@@ -79,6 +93,11 @@ bool sy_infer_route_capacity(const sy_graph *graph, sy_node *node, bool type_giv
         return sy_misfit(graph, node, error, "group_rows = %d does not divide the rows", group);
     if (node->attributes.capacity < 1 || order < 0 || order > 1)
         return sy_misfit(graph, node, error, "capacity must be at least 1, and order 0 or 1");
+    bool by_row;
+    if (!chosen_by_row(graph, node, &by_row, error))
+        return false;
+    if (order && !by_row)
+        return sy_misfit(graph, node, error, "order 1 needs first and second choices, which only routes of route.top_k have");
     node->type = *r;
     return true;
 }
@@ -127,22 +146,6 @@ static bool put_and_free(sy_eval *e, sy_value value, uint32_t n, sy_route_entry 
     return ok;
 }
 
-/* The k best of n scores `stride` apart, best first, of equals the lower index. */
-static void best_of(const double *x, int32_t n, int32_t stride, int32_t k, int32_t *out)
-{
-    for (int32_t j = 0; j < k; j++) {
-        int32_t best = -1;
-        for (int32_t i = 0; i < n; i++) {
-            bool taken = false;
-            for (int32_t c = 0; c < j; c++)
-                taken |= out[c] == i;
-            if (!taken && (best < 0 || x[(int64_t)i * stride] > x[(int64_t)best * stride]))
-                best = i;
-        }
-        out[j] = best;
-    }
-}
-
 bool sy_eval_route_top_k(sy_eval *e, sy_value value, sy_error *error)
 {
     const sy_node *node = sy_eval_node(e, value);
@@ -158,7 +161,7 @@ bool sy_eval_route_top_k(sy_eval *e, sy_value value, sy_error *error)
     for (int32_t t = 0; t < s->dim[0]; t++) {
         const double *row = scores + (int64_t)t * s->dim[1];
         double sum = 0;
-        best_of(row, s->dim[1], 1, k, chosen);
+        sy_eval_best(row, s->dim[1], 1, k, chosen);
         for (int32_t j = 0; j < k; j++)
             sum += row[chosen[j]];
         for (int32_t j = 0; j < k; j++)
@@ -184,7 +187,7 @@ bool sy_eval_route_expert_choice(sy_eval *e, sy_value value, sy_error *error)
     for (int32_t first = 0; first < s->dim[0]; first += group)
         for (int32_t t = 0; t < targets; t++) {
             const double *column = scores + (int64_t)first * targets + t;
-            best_of(column, group, targets, k, chosen);
+            sy_eval_best(column, group, targets, k, chosen);
             for (int32_t j = 0; j < k; j++)
                 entries[n++] = (sy_route_entry){first + chosen[j], t, 0, column[(int64_t)chosen[j] * targets]};
         }

@@ -2,7 +2,7 @@
 #include "graph/ops/family.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 bool sy_infer_row_map(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
 {
@@ -126,11 +126,23 @@ bool sy_eval_reduce(sy_eval *e, sy_value value, sy_error *error)
 }
 
 /* True if (x, i) comes before (y, k): larger first, of equals the lower index. NaN comes last. */
-static bool before(double x, uint64_t i, double y, uint64_t k)
+static bool before(double x, int64_t i, double y, int64_t k)
 {
     if (isnan(x) || isnan(y))
         return isnan(x) == isnan(y) ? i < k : isnan(y);
     return x > y || (x == y && i < k);
+}
+
+void sy_eval_best(const double *x, int64_t n, int64_t stride, int64_t k, int32_t *out)
+{
+    for (int64_t j = 0; j < k; j++) {
+        int64_t best = -1, last = j ? out[j - 1] : -1;
+        for (int64_t i = 0; i < n; i++) /* the first after the one chosen before, in this total order */
+            if ((last < 0 || before(x[last * stride], last, x[i * stride], i)) &&
+                (best < 0 || before(x[i * stride], i, x[best * stride], best)))
+                best = i;
+        out[j] = (int32_t)best;
+    }
 }
 
 bool sy_eval_top_k(sy_eval *e, sy_value value, sy_error *error)
@@ -139,15 +151,14 @@ bool sy_eval_top_k(sy_eval *e, sy_value value, sy_error *error)
     uint64_t n = sy_last(sy_arg_type(e->graph, node, 0)), k = sy_last(&node->type), rows = sy_rows(&node->type);
     const double *x = sy_eval_arg(e, value, 0);
     double *out = sy_eval_result(e, value, error);
-    for (uint64_t r = 0; out && r < rows; r++, x += n) {
-        double *o = out + r * k;
-        for (uint64_t j = 0; j < k; j++) {
-            uint64_t best = n;
-            for (uint64_t i = 0; i < n; i++) /* the first after the one chosen before, in this total order */
-                if ((!j || before(x[(uint64_t)o[j - 1]], (uint64_t)o[j - 1], x[i], i)) && (best == n || before(x[i], i, x[best], best)))
-                    best = i;
-            o[j] = (double)best;
-        }
+    int32_t *best = malloc(k * sizeof *best);
+    if (!best)
+        out = NULL, sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to choose %llu columns.", (unsigned long long)k);
+    for (uint64_t r = 0; out && r < rows; r++) {
+        sy_eval_best(x + r * n, (int64_t)n, 1, (int64_t)k, best);
+        for (uint64_t j = 0; j < k; j++)
+            out[r * k + j] = best[j];
     }
+    free(best);
     return out;
 }

@@ -37,6 +37,26 @@ sy_op sy_op_find(const char *name)
     return SY_OP_NONE;
 }
 
+/* Bytes of argument `i` that have to be read: all of it, but where elements are picked by index. */
+static double bytes_read(const sy_graph *graph, const sy_node *node, uint32_t i)
+{
+    const sy_type *type = sy_arg_type(graph, node, i);
+    double bytes = (double)sy_type_bytes(type), picked, share;
+    switch (i == 0 || node->op == SY_OP_GROUPED_MATMUL ? node->op : SY_OP_NONE) {
+    case SY_OP_TAKE_ROWS:
+    case SY_OP_TAKE_LAST:
+    case SY_OP_ROUTE_GATHER:
+    case SY_OP_ROUTE_SPREAD: /* no more elements than the result has */
+        picked = (double)sy_type_count(&node->type) / (double)sy_type_count(type);
+        return picked < 1 ? bytes * picked : bytes;
+    case SY_OP_GROUPED_MATMUL: /* no more experts than there are slots */
+        share = (double)sy_arg_type(graph, node, 2)->dim[SY_ROUTE_SLOTS] / type->dim[0];
+        return i == 1 && share < 1 ? bytes * share : bytes;
+    default:
+        return bytes;
+    }
+}
+
 sy_cost sy_node_cost(const sy_graph *graph, sy_value value)
 {
     const sy_node *node = &graph->nodes[value];
@@ -45,14 +65,11 @@ sy_cost sy_node_cost(const sy_graph *graph, sy_value value)
         return cost;
     cost.bytes = (double)sy_type_bytes(&node->type);
     for (uint32_t i = 0; i < node->n_args; i++) {
-        const sy_type *type = sy_arg_type(graph, node, i);
-        double bytes = (double)sy_type_bytes(type);
-        if (node->op == SY_OP_GROUPED_MATMUL && i == 1) { /* no more experts than there are slots are read */
-            int32_t slots = sy_arg_type(graph, node, 2)->dim[SY_ROUTE_SLOTS];
-            if (slots < type->dim[0])
-                bytes *= (double)slots / type->dim[0];
-        }
-        cost.bytes += bytes;
+        uint32_t first = 0;
+        while (node->args[first] != node->args[i])
+            first++;
+        if (first == i) /* given twice, read once */
+            cost.bytes += bytes_read(graph, node, i);
     }
     return cost;
 }
@@ -103,6 +120,11 @@ bool sy_need_type(const sy_graph *graph, const sy_node *node, bool type_given, s
     if (node->type.is_route)
         return sy_misfit(graph, node, error, "its type must be a tensor's");
     return true;
+}
+
+bool sy_need_switch(const sy_graph *graph, const sy_node *node, const char *name, int32_t value, sy_error *error)
+{
+    return value == 0 || value == 1 || sy_misfit(graph, node, error, "%s is %d, and must be 0 or 1", name, value);
 }
 
 bool sy_broadcast_dims(const sy_graph *graph, const sy_node *node, sy_type *out, sy_error *error)
