@@ -19,8 +19,9 @@ typedef struct sy_limits {
     uint64_t allocation_bytes;      /* largest single buffer */
     uint32_t offset_alignment;      /* minStorageBufferOffsetAlignment, a power of two, at most 256 */
     uint32_t push_bytes;            /* maxPushConstantsSize, at least 128 */
-    uint32_t loop_limit;            /* iterations of ALL loops of one invocation together (nested and one after another, those the
-                                       driver unrolls excepted) that run; after so many, every loop ends after one turn. 0: no limit known */
+    uint32_t loop_limit;            /* turns of ALL loops of one invocation together (nested and one after another, those the driver
+                                       unrolls excepted; one more for each time a loop ends) that run; once used up,
+                                       every loop ends after one turn. 0: no limit known */
     uint32_t subgroup_size;         /* 0: unknown; kernels that need one have a fallback */
     uint32_t subgroup_operations;   /* VkSubgroupFeatureFlags in the compute stage */
     uint32_t texel_elements;        /* maxTexelBufferElements where loads through uniform texel buffers (rgba32) are the

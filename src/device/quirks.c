@@ -50,7 +50,7 @@ static void ignore_device_local(sy_device_plan *plan)
 const sy_quirk sy_quirks[] = {
     {"loop-limit", "Mesa's llvmpipe counts the turns of all loops of an invocation together; after 65,535 every loop ends after one turn.",
      "Kernels are made so that an invocation stays below.",
-     "Mesa, src/gallium/auxiliary/gallivm/lp_bld_limits.h and lp_bld_ir_common.c; tests/device/test_device.c", is_lavapipe,
+     "Mesa, src/gallium/auxiliary/gallivm/lp_bld_limits.h and lp_bld_ir_common.c; tests/device/test_loops.c", is_lavapipe,
      limit_loops},
     {"software", "The driver runs shaders on the processor: shared memory is no faster than other memory, and nothing "
      "ends long submissions.",
