@@ -16,7 +16,8 @@ enum {
     MAX_TOKENS = 1 << 16,
     MAX_WIDTH = 1 << 15,
     MAX_DEPTH = 1024,
-    MAX_WORDS = 256
+    MAX_WORDS = 256,
+    MAX_TENSORS = 1 << 14
 };
 
 /* Heads of the published widths; the same in every network of the family. */
@@ -213,10 +214,19 @@ static bool sampling(const struct sy_safetensors *file, sy_network_config *c, sy
            sy_zoo_metadata_int(file, "steps", 1, 1000, &c->steps, error);
 }
 
+/* A file can claim many experts with the shape of one tensor: what it claims must be there before a graph is built. */
 static bool mixtures(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
+    uint32_t tensors = sy_safetensors_count(file);
+    if (tensors > MAX_TENSORS)
+        return sy_fail(error, SY_CODE_INVALID_FILE, "The file has %u tensors; networks have at most %d.", tensors,
+                       MAX_TENSORS);
     if (!c->experts)
         return true;
+    int64_t layers = c->interleave ? c->depth / 2 : c->depth;
+    if (2 * layers * (c->experts + c->extra_experts) > tensors)
+        return sy_fail(error, SY_CODE_INVALID_FILE, "The file's %u tensors cannot be %d experts in each of %d blocks.",
+                       tensors, (int)(c->experts + c->extra_experts), (int)layers);
     if (!sy_zoo_metadata_int(file, "top_k", 1, SY_ZOO_MAX_EXPERTS, &c->top_k, error))
         return false;
     if (c->experts + c->extra_experts > SY_ZOO_MAX_EXPERTS || c->top_k > c->experts)

@@ -70,6 +70,7 @@ int main(void)
     refuse(dit, "\"switchyard.num_classes\":\"999\"", NULL, NULL, "1001 rows");
     refuse(dit, "\"switchyard.vocabulary\":\"[\\\"cat\\\"]\"", NULL, NULL, "1001 rows");
     refuse(dit, "\"switchyard.vocabulary\":\"cat\"", NULL, NULL, "JSON array");
+    refuse(moe, NULL, "\"shape\":[8,384]", "\"shape\":[384,8]", "cannot be 384 experts in each of 12 blocks");
     refuse(moe, "\"switchyard.top_k\":\"9\"", NULL, NULL, "9 of 8 experts");
     refuse(moe, NULL, "blocks.3.moe.experts.5.up_proj.weight", "blocks.3.moe.experts.5.up.weight",
            "blocks.3.moe.experts.5.up_proj.weight");
