@@ -94,7 +94,8 @@ char *sy_file_load(const char *path, size_t most, size_t *size, sy_error *error)
         sy_fail(error, SY_CODE_INVALID_FILE, "\"%s\" has %lld bytes; at most %zu are read.", path,
                 (long long)facts.st_size, most);
     } else if (!(data = malloc((size_t)facts.st_size + 1))) {
-        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the %lld bytes of \"%s\".", (long long)facts.st_size, path);
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the %lld bytes of \"%s\".", (long long)facts.st_size,
+                path);
     } else {
         *size = fread(data, 1, (size_t)facts.st_size, stream);
         data[*size] = '\0';

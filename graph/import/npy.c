@@ -108,8 +108,9 @@ static bool header(scanner *s, sy_type *type, const struct descr **descr, sy_err
         return sy_fail(error, SY_CODE_INVALID_FILE,
                        "elements are '%s'; little-endian f2, f4, f8, i4, i8 and u4 are read.", text);
     if (fortran || !has_order || !has_shape)
-        return sy_fail(error, SY_CODE_INVALID_FILE, fortran ? "it is in Fortran order: save a C-contiguous array."
-                                                            : "the header lacks fortran_order or shape.");
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       fortran ? "it is in Fortran order: save a C-contiguous array."
+                               : "the header lacks fortran_order or shape.");
     type->dtype = (*descr)->dtype;
     return true;
 }
@@ -259,7 +260,8 @@ bool sy_npy_write(const char *path, const sy_type *type, const double *data, sy_
         sy_text_free(&text);
         return false;
     }
-    unsigned char front[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)text.size, (unsigned char)(text.size >> 8)};
+    unsigned char front[10] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)text.size, (unsigned char)(text.size >> 8)};
     sy_file_put(file, front, sizeof front);
     sy_file_put(file, text.data, text.size);
     sy_text_free(&text);

@@ -6,9 +6,9 @@
 #include "graph/ir/ir.h"
 
 typedef struct sy_npy {
-    sy_type type;    /* dtype: f64 and f32 are SY_F32, i64 and i32 SY_I32; the values are exact in `data` */
-    double *data;    /* sy_type_count(&type) elements in row-major order */
-} sy_npy;            /* zero is empty */
+    sy_type type; /* dtype: f64 and f32 are SY_F32, i64 and i32 SY_I32; the values are exact in `data` */
+    double *data; /* sy_type_count(&type) elements in row-major order */
+} sy_npy;         /* zero is empty */
 
 bool sy_npy_read(const char *path, sy_npy *out, sy_error *error);
 bool sy_npy_from_memory(const void *bytes, size_t size, sy_npy *out, sy_error *error);

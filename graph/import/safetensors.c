@@ -44,11 +44,13 @@ static const struct dtype_row {
     bool readable;
     sy_dtype dtype;
 } dtypes[] = {
-    {"F32", 32, true, SY_F32},  {"F16", 16, true, SY_F16},      {"BF16", 16, true, SY_BF16},  {"I32", 32, true, SY_I32},
-    {"U32", 32, true, SY_U32},  {"F64", 64, false, SY_F32},     {"I64", 64, false, SY_I32},   {"U64", 64, false, SY_U32},
-    {"C64", 64, false, SY_F32}, {"I16", 16, false, SY_I32},     {"U16", 16, false, SY_U32},   {"I8", 8, false, SY_I32},
-    {"U8", 8, false, SY_U32},   {"BOOL", 8, false, SY_U32},     {"F8_E4M3", 8, false, SY_F32}, {"F8_E5M2", 8, false, SY_F32},
-    {"F8_E8M0", 8, false, SY_F32}, {"F6_E2M3", 6, false, SY_F32}, {"F6_E3M2", 6, false, SY_F32}, {"F4", 4, false, SY_F32},
+    {"F32", 32, true, SY_F32},     {"F16", 16, true, SY_F16},     {"BF16", 16, true, SY_BF16},
+    {"I32", 32, true, SY_I32},     {"U32", 32, true, SY_U32},     {"F64", 64, false, SY_F32},
+    {"I64", 64, false, SY_I32},    {"U64", 64, false, SY_U32},    {"C64", 64, false, SY_F32},
+    {"I16", 16, false, SY_I32},    {"U16", 16, false, SY_U32},    {"I8", 8, false, SY_I32},
+    {"U8", 8, false, SY_U32},      {"BOOL", 8, false, SY_U32},    {"F8_E4M3", 8, false, SY_F32},
+    {"F8_E5M2", 8, false, SY_F32}, {"F8_E8M0", 8, false, SY_F32}, {"F6_E2M3", 6, false, SY_F32},
+    {"F6_E3M2", 6, false, SY_F32}, {"F4", 4, false, SY_F32},
 };
 
 static bool invalid(sy_error *error, const char *name, const char *what)
@@ -101,7 +103,7 @@ static bool read_shape(const cJSON *shape, sy_stored_tensor *t, uint32_t bits, s
     if (!cJSON_IsArray(shape))
         return invalid(error, t->name, "its shape is not a list");
     t->count = 1;
-    cJSON_ArrayForEach(item, shape) {
+    cJSON_ArrayForEach (item, shape) {
         uint64_t dim;
         if (t->rank == SY_STORED_RANK)
             return invalid(error, t->name, "it has more than 8 dimensions");
@@ -122,7 +124,7 @@ static bool read_shape(const cJSON *shape, sy_stored_tensor *t, uint32_t bits, s
 static const cJSON *only_child(const cJSON *object, const char *name)
 {
     const cJSON *found = NULL, *item;
-    cJSON_ArrayForEach(item, object) {
+    cJSON_ArrayForEach (item, object) {
         if (strcmp(item->string, name))
             continue;
         if (found)
@@ -160,8 +162,9 @@ static bool read_tensor(sy_safetensors *file, const cJSON *entry, sy_error *erro
         !whole(offsets->child->next, &offset[1]) || offset[1] < offset[0])
         return invalid(error, t->name, "its data_offsets are not two whole numbers in order");
     if (offset[1] - offset[0] != t->bytes)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "tensor \"%.200s\": shape and dtype make %llu bytes, its offsets %llu.",
-                       t->name, (unsigned long long)t->bytes, (unsigned long long)(offset[1] - offset[0]));
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "tensor \"%.200s\": shape and dtype make %llu bytes, its offsets %llu.", t->name,
+                       (unsigned long long)t->bytes, (unsigned long long)(offset[1] - offset[0]));
     file->begins[index] = offset[0];
     uint32_t there = sy_names_put(&file->names, 't', t->name, index + 1);
     if (!there)
@@ -178,7 +181,7 @@ static bool read_metadata(sy_safetensors *file, const cJSON *object, sy_error *e
     file->metadata = sy_arena_array(&file->arena, (size_t)cJSON_GetArraySize(object) + 1, sizeof *file->metadata);
     if (!file->metadata)
         return no_memory(error);
-    cJSON_ArrayForEach(item, object) {
+    cJSON_ArrayForEach (item, object) {
         sy_safetensors_text *text = &file->metadata[file->n_metadata];
         if (!cJSON_IsString(item))
             return sy_fail(error, SY_CODE_INVALID_FILE, "metadata \"%.200s\" is not a string.", item->string);
@@ -239,9 +242,9 @@ static bool read_entries(sy_safetensors *file, const cJSON *root, sy_error *erro
     file->begins = sy_arena_array(&file->arena, room, sizeof *file->begins);
     if (!file->tensors || !file->begins)
         return no_memory(error);
-    cJSON_ArrayForEach(item, root) {
-        bool fine = strcmp(item->string, "__metadata__") ? read_tensor(file, item, error)
-                                                         : read_metadata(file, item, error);
+    cJSON_ArrayForEach (item, root) {
+        bool fine =
+            strcmp(item->string, "__metadata__") ? read_tensor(file, item, error) : read_metadata(file, item, error);
         if (!fine)
             return false;
     }
@@ -405,9 +408,10 @@ bool sy_stored_read(const sy_stored_tensor *t, double *out, uint64_t count, sy_e
 {
     const unsigned char *data = t->data;
     if (!t->readable || !data || count != t->count)
-        return invalid(error, t->name, !t->readable ? "elements of its dtype cannot be read"
-                                       : !data      ? "only its header is there"
-                                                    : "it has another number of elements than wanted");
+        return invalid(error, t->name,
+                       !t->readable ? "elements of its dtype cannot be read"
+                       : !data      ? "only its header is there"
+                                    : "it has another number of elements than wanted");
     for (uint64_t i = 0; i < count; i++) {
         uint16_t half;
         uint32_t word;

@@ -17,7 +17,7 @@ typedef struct sy_stored_tensor {
     const char *dtype_name; /* as in the file: "F32", "I64", … */
     bool readable;          /* dtype is valid: F32, F16, BF16, I32, U32. Others are listed, not read. */
     sy_dtype dtype;
-    uint32_t rank; /* 0: a single number */
+    uint32_t rank;               /* 0: a single number */
     int64_t dim[SY_STORED_RANK]; /* each at least 0 */
     uint64_t count, bytes;       /* elements; size of data */
     const void *data;            /* not aligned to anything; NULL if only the header is there */

@@ -26,7 +26,8 @@ sy_attribute sy_attribute_find(const char *name)
 bool sy_attribute_is_set(const sy_attributes *of, sy_attribute attribute)
 {
     static const unsigned char zero[SY_MAX_RANK * sizeof(int32_t)];
-    static const size_t size[] = {[SY_KIND_I] = sizeof(int32_t), [SY_KIND_L] = sizeof zero, [SY_KIND_F] = sizeof(double)};
+    static const size_t size[] = {
+        [SY_KIND_I] = sizeof(int32_t), [SY_KIND_L] = sizeof zero, [SY_KIND_F] = sizeof(double)};
     const sy_attribute_info *info = &attributes[attribute];
     if (info->kind == SY_KIND_V)
         return of->values.count != 0;

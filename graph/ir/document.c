@@ -1,16 +1,18 @@
-/* The op table as a page: what `switchyard compile --ops` prints. Everything on it comes from graph/ops/ops.def, from the
- * list of attributes and from the verifier's rules, so it cannot be out of date. */
+/* The op table as a page: what `switchyard compile --ops` prints. Everything on it comes from graph/ops/ops.def, from
+ * the list of attributes and from the verifier's rules, so it cannot be out of date. */
 #include "graph/ir/attribute.h"
 #include "graph/ir/document.h"
 #include "graph/ir/verify.h"
 
 static const char *const class_names[] = {
-    [SY_CLASS_LEAF] = "Leaves", [SY_CLASS_VIEW] = "Views", [SY_CLASS_MAP] = "Maps", [SY_CLASS_ROW] = "Rows",
-    [SY_CLASS_MATMUL] = "Contractions", [SY_CLASS_ATTENTION] = "Attention", [SY_CLASS_ROUTE] = "Routes"};
+    [SY_CLASS_LEAF] = "Leaves", [SY_CLASS_VIEW] = "Views",          [SY_CLASS_MAP] = "Maps",
+    [SY_CLASS_ROW] = "Rows",    [SY_CLASS_MATMUL] = "Contractions", [SY_CLASS_ATTENTION] = "Attention",
+    [SY_CLASS_ROUTE] = "Routes"};
 static const char *const class_docs[] = {
     [SY_CLASS_LEAF] = "No arguments: inputs, weights, constants.",
     [SY_CLASS_VIEW] = "The same elements under other indices; no dispatch of their own.",
-    [SY_CLASS_MAP] = "Each element of the result from elements at computed indices; they ride in the dispatch of another op.",
+    [SY_CLASS_MAP] =
+        "Each element of the result from elements at computed indices; they ride in the dispatch of another op.",
     [SY_CLASS_ROW] = "Statistics over the last axis, then a map.",
     [SY_CLASS_MATMUL] = "Matrix products, with a kernel template of their own.",
     [SY_CLASS_ATTENTION] = "Fused attention, with a kernel template of its own.",
@@ -52,7 +54,7 @@ static void cell(const char *text, sy_text *out)
 void sy_ops_document(sy_text *out)
 {
     sy_text_add(out, "# Ops\n");
-    for (sy_class class = SY_CLASS_LEAF; class <= SY_CLASS_ROUTE; class++) {
+    for (sy_class class = SY_CLASS_LEAF; class <= SY_CLASS_ROUTE; class ++) {
         sy_text_printf(out, "\n## %s\n\n%s\n\n| as written | what it is |\n|---|---|\n", class_names[class],
                        class_docs[class]);
         for (sy_op op = SY_OP_NONE + 1; op < SY_OP_COUNT; op++) {
@@ -66,9 +68,11 @@ void sy_ops_document(sy_text *out)
             sy_text_add(out, " |\n");
         }
     }
-    static const char *const stages[] = {[SY_STAGE_SOURCE] = "always", [SY_STAGE_LOWERED] = "after lower_routes",
-                                         [SY_STAGE_FUSED] = "after fuse"};
-    sy_text_add(out, "\n# Rules\n\nWhat the verifier holds a graph to after every pass.\n\n| rule | from | what |\n|---|---|---|\n");
+    static const char *const stages[] = {
+        [SY_STAGE_SOURCE] = "always", [SY_STAGE_LOWERED] = "after lower_routes", [SY_STAGE_FUSED] = "after fuse"};
+    sy_text_add(
+        out,
+        "\n# Rules\n\nWhat the verifier holds a graph to after every pass.\n\n| rule | from | what |\n|---|---|---|\n");
     for (const sy_verify_rule *rule = sy_verify_rules(); rule->name; rule++)
         sy_text_printf(out, "| %s | %s | %s |\n", rule->name, stages[rule->stage], rule->doc);
 }

@@ -133,8 +133,8 @@ static bool own(sy_graph *graph, sy_node *node, const sy_value *args)
     return true;
 }
 
-sy_value sy_graph_add(sy_graph *graph, sy_op op, const sy_value *args, uint32_t n_args,
-                      const sy_attributes *attributes, const sy_type *type, const char *name)
+sy_value sy_graph_add(sy_graph *graph, sy_op op, const sy_value *args, uint32_t n_args, const sy_attributes *attributes,
+                      const sy_type *type, const char *name)
 {
     if (graph->error.code != SY_CODE_OK)
         return 0;
@@ -159,8 +159,7 @@ sy_value sy_graph_add(sy_graph *graph, sy_op op, const sy_value *args, uint32_t 
             return 0;
         }
     }
-    if (!own(graph, &node, args) ||
-        !grow((void **)&graph->nodes, graph->n_nodes, &graph->room, sizeof *graph->nodes)) {
+    if (!own(graph, &node, args) || !grow((void **)&graph->nodes, graph->n_nodes, &graph->room, sizeof *graph->nodes)) {
         no_memory(graph);
         return 0;
     }

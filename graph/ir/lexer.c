@@ -23,7 +23,9 @@ bool sy_syntax_is_name(char c)
 
 const char *sy_syntax_end_name(sy_end_kind kind)
 {
-    static const char *const names[] = {[SY_END_OUTPUT] = "output", [SY_END_CARRY] = "carry", [SY_END_TAP] = "tap",
+    static const char *const names[] = {[SY_END_OUTPUT] = "output",
+                                        [SY_END_CARRY] = "carry",
+                                        [SY_END_TAP] = "tap",
                                         [SY_END_STEP_OUTPUT] = "step_output"};
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "?";
 }
@@ -54,8 +56,8 @@ bool sy_lexer_fail(const sy_lexer *lexer, const sy_token *at, const char *format
 
 const char *sy_token_describe(const sy_token *token, char out[64])
 {
-    static const char *const before[] = {[SY_TOKEN_VALUE] = "%", [SY_TOKEN_PARAM] = "@", [SY_TOKEN_SCOPE] = "!",
-                                         [SY_TOKEN_GROUP] = "#"};
+    static const char *const before[] = {
+        [SY_TOKEN_VALUE] = "%", [SY_TOKEN_PARAM] = "@", [SY_TOKEN_SCOPE] = "!", [SY_TOKEN_GROUP] = "#"};
     if (token->kind == SY_TOKEN_END)
         return "the end of the text";
     if (token->kind == SY_TOKEN_STRING)

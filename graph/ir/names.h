@@ -10,7 +10,7 @@ typedef struct sy_names {
     struct sy_names_entry *entries; /* private */
     uint32_t count, room;
     bool failed; /* memory was out: what is not found may have been lost */
-} sy_names; /* zero is empty */
+} sy_names;      /* zero is empty */
 
 /* What was put under (kind, name), or 0. */
 uint32_t sy_names_get(const sy_names *names, char kind, const char *name);

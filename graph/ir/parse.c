@@ -76,8 +76,7 @@ static bool graph_error(parser *p, const sy_token *where)
 
 static bool no_memory(parser *p)
 {
-    return sy_fail(p->lexer.error, SY_CODE_OUT_OF_MEMORY, "no memory to read a graph of %u values.",
-                   p->graph->n_nodes);
+    return sy_fail(p->lexer.error, SY_CODE_OUT_OF_MEMORY, "no memory to read a graph of %u values.", p->graph->n_nodes);
 }
 
 static bool read_number(parser *p, double *out)
@@ -440,8 +439,8 @@ static bool read_end(parser *p, sy_end_kind kind)
     sy_value there = sy_names_put(&p->names, (char)('0' + kind), p->graph->ends[n - 1].name, n);
     if (!there)
         return no_memory(p);
-    return there == n || sy_lexer_fail(&p->lexer, &name, "the %s \"%s\" is there already.", sy_syntax_end_name(kind),
-                                       name.text);
+    return there == n ||
+           sy_lexer_fail(&p->lexer, &name, "the %s \"%s\" is there already.", sy_syntax_end_name(kind), name.text);
 }
 
 static bool read_statement(parser *p)

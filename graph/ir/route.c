@@ -15,7 +15,7 @@ sy_route_layout sy_route_layout_of(const sy_type *route)
     uint64_t slots = (uint64_t)route->dim[SY_ROUTE_SLOTS], tiles = max_tiles(slots, targets);
     uint64_t sizes[] = {1, targets + 1, slots, slots, slots, rows + 1, slots, 1 + 2 * tiles, 3 * SY_ROUTE_CONSUMERS};
     sy_route_layout layout = {.max_tiles = (uint32_t)tiles};
-    uint32_t *sections[] = {&layout.count,   &layout.offsets,     &layout.rows,      &layout.targets, &layout.weights,
+    uint32_t *sections[] = {&layout.count,       &layout.offsets,   &layout.rows,  &layout.targets, &layout.weights,
                             &layout.row_offsets, &layout.row_slots, &layout.tiles, &layout.indirect};
     uint64_t words = 0; /* nine numbers below 2^34: no overflow */
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -6,8 +6,8 @@
 
 enum {
     SY_SYNTAX_NAME = SY_MAX_NAME + 1, /* room of a name with its terminator */
-    SY_SYNTAX_NODES = 1 << 20,    /* most values of a parsed graph */
-    SY_SYNTAX_SIZE = 256 << 20    /* most bytes of a text */
+    SY_SYNTAX_NODES = 1 << 20,        /* most values of a parsed graph */
+    SY_SYNTAX_SIZE = 256 << 20        /* most bytes of a text */
 };
 
 /* Letters, digits, '_', '.' and '-': what a name may be made of without quotes. */

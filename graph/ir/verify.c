@@ -105,7 +105,8 @@ static bool whole_leaves(const sy_graph *graph, sy_error *error)
             continue;
         sy_value there = sy_names_put(&names, (char)node->op, node->name, v);
         if (!there)
-            fine = sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to compare the names of %u values.", graph->n_nodes);
+            fine =
+                sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to compare the names of %u values.", graph->n_nodes);
         else if (there != v)
             fine = sy_fail(error, SY_CODE_INTERNAL, "%%%u and %%%u are both the %s \"%s\".", there, v,
                            sy_op_get(node->op)->name, node->name);
@@ -190,7 +191,8 @@ static const sy_verify_rule rules[] = {
     {"op", "The op is one of the table.", SY_STAGE_SOURCE, rule_op, NULL},
     {"arity", "It has as many arguments as its op takes.", SY_STAGE_SOURCE, rule_arity, NULL},
     {"order", "Arguments stand before what uses them.", SY_STAGE_SOURCE, rule_order, NULL},
-    {"name", "Inputs, states, step columns and parameters have names, nothing else has.", SY_STAGE_SOURCE, rule_name, NULL},
+    {"name", "Inputs, states, step columns and parameters have names, nothing else has.", SY_STAGE_SOURCE, rule_name,
+     NULL},
     {"attributes", "Only attributes that the op takes are set.", SY_STAGE_SOURCE, rule_attributes, NULL},
     {"type", "The type is what the op infers from its arguments.", SY_STAGE_SOURCE, rule_type, NULL},
     {"load time", "A value of load time depends on values of load time alone.", SY_STAGE_SOURCE, rule_load_time, NULL},

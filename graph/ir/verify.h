@@ -6,7 +6,7 @@
 
 typedef struct sy_verify_rule {
     const char *name, *doc;
-    sy_stage stage; /* from which on it holds */
+    sy_stage stage;                                                   /* from which on it holds */
     bool (*node)(const sy_graph *graph, sy_value v, sy_error *error); /* or NULL */
     bool (*whole)(const sy_graph *graph, sy_error *error);            /* or NULL */
 } sy_verify_rule;

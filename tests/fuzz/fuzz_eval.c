@@ -13,7 +13,7 @@ static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error 
     (void)context, (void)error;
     uint64_t count = sy_type_count(&leaf->type);
     for (uint64_t i = 0; i < count; i++)
-        out[i] = leaf->type.dtype == SY_I32 ? (double)(i * 7 % 11) - 2
+        out[i] = leaf->type.dtype == SY_I32   ? (double)(i * 7 % 11) - 2
                  : leaf->type.dtype == SY_U32 ? (double)(i * 7 % 11)
                                               : sin((double)i + leaf->name[0]);
     return true;

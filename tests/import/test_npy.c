@@ -73,7 +73,8 @@ static void test_wrong(void)
     CHECK(!sy_npy_from_memory("\x93NUMPY\x01\0\xff\xff{}", 12, &npy, NULL));
 }
 
-static void check_reads(int version, const char *header, const void *data, size_t bytes, const char *type, const double *wanted)
+static void check_reads(int version, const char *header, const void *data, size_t bytes, const char *type,
+                        const double *wanted)
 {
     sy_error error = {0};
     sy_npy npy;
@@ -97,9 +98,12 @@ static void test_reads(void)
     const uint32_t u4[2] = {4294967295u, 7};
     check_reads(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }   \n", f8, 16, "f32[2]", f8);
     check_reads(2, "{'shape':(1,2),'fortran_order':False,'descr':\"<f4\"}", f4, 8, "f32[1,2]", (double[]){0.5, -3});
-    check_reads(3, "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 1), }", f2, 4, "f16[2,1]", (double[]){0.5, -3});
-    check_reads(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }", i8, 16, "i32[2]", (double[]){-2147483648.0, 7});
-    check_reads(1, "{'descr': '<u4', 'fortran_order': False, 'shape': (2,), }", u4, 8, "u32[2]", (double[]){4294967295.0, 7});
+    check_reads(3, "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 1), }", f2, 4, "f16[2,1]",
+                (double[]){0.5, -3});
+    check_reads(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }", i8, 16, "i32[2]",
+                (double[]){-2147483648.0, 7});
+    check_reads(1, "{'descr': '<u4', 'fortran_order': False, 'shape': (2,), }", u4, 8, "u32[2]",
+                (double[]){4294967295.0, 7});
     check_reads(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (), }", f4, 4, "f32[1]", (double[]){0.5});
     sy_npy npy;
     size_t size;

@@ -34,18 +34,25 @@ static const struct wrong {
     {"{\"a\":3}", 0, "tensor \"a\": it is not described by an object."},
     {"{\"a\":[3]}", 0, "tensor \"a\": it is not described by an object."},
     {"{\"a\":{}}", 0, "tensor \"a\": it has no dtype."},
-    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "tensor \"a\": it has no dtype."},
-    {"{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "tensor \"a\": the dtype \"F31\" is not known."},
+    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     "tensor \"a\": it has no dtype."},
+    {"{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     "tensor \"a\": the dtype \"F31\" is not known."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":4,\"data_offsets\":[0,4]}}", 4, "tensor \"a\": its shape is not a list."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,6]}}", 6, "tensor \"a\": a dimension is not a whole number."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, "tensor \"a\": a dimension is not a whole number."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1e300],\"data_offsets\":[0,4]}}", 4, "tensor \"a\": a dimension is not a whole number."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,6]}}", 6,
+     "tensor \"a\": a dimension is not a whole number."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4,
+     "tensor \"a\": a dimension is not a whole number."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1e300],\"data_offsets\":[0,4]}}", 4,
+     "tensor \"a\": a dimension is not a whole number."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
      "tensor \"a\": it has more than 8 dimensions."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
      "tensor \"a\": its shape has more elements than can be."},
-    {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "tensor \"a\": its elements do not fill whole bytes."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "tensor \"a\": its data_offsets are not two whole numbers in order."},
+    {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2,
+     "tensor \"a\": its elements do not fill whole bytes."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4,
+     "tensor \"a\": its data_offsets are not two whole numbers in order."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4,
      "tensor \"a\": its data_offsets are not two whole numbers in order."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4,
@@ -53,12 +60,16 @@ static const struct wrong {
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
      "tensor \"a\": shape and dtype make 8 bytes, its offsets 4."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "tensor \"a\": there is a hole before it."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, "the tensors need 4 bytes of data, the file has 8."},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "the tensors need 4 bytes of data, the file has 3."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8,
+     "the tensors need 4 bytes of data, the file has 8."},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3,
+     "the tensors need 4 bytes of data, the file has 3."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-     "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12, "tensor \"b\": it overlaps another."},
+     "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+     12, "tensor \"b\": it overlaps another."},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-     "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "tensor \"a\": it is there twice."},
+     "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+     8, "tensor \"a\": it is there twice."},
     {"{\"__metadata__\":{\"a\":1}}", 0, "metadata \"a\" is not a string."},
     {"{\"__metadata__\":[]}", 0, "__metadata__ is there twice or is not an object."},
     {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__ is there twice or is not an object."},
@@ -86,7 +97,8 @@ static void test_prefix(void)
     } prefixes[] = {
         {{2, 0, 0, 0, 0, 0, 0}, 7, "7 bytes are too few for a safetensors file."},
         {{3, 0, 0, 0, 0, 0, 0, 0, '{', '}'}, 10, "its header should have 3 bytes, but the file ends after 2."},
-        {{2, 0, 0, 0, 0, 0, 0, 128, '{', '}'}, 10,
+        {{2, 0, 0, 0, 0, 0, 0, 128, '{', '}'},
+         10,
          "it says its header has 9223372036854775810 bytes; at most 16777216 are read. Is it a safetensors file?"},
     };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
@@ -98,11 +110,11 @@ static void test_prefix(void)
 
 static void test_reads(void)
 {
-    static const char header[] =
-        "{\"w.bias\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[8,24]},\"__metadata__\":{\"k\":\"v\\\"\",\"l\":\"\"},"
-        "\"w.weight\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[0,8]},"
-        "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
-        "\"one\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]}}    ";
+    static const char header[] = "{\"w.bias\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[8,24]},\"__metadata__"
+                                 "\":{\"k\":\"v\\\"\",\"l\":\"\"},"
+                                 "\"w.weight\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[0,8]},"
+                                 "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
+                                 "\"one\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]}}    ";
     sy_error error = {0};
     size_t size;
     unsigned char *bytes = make(header, 28, &size);

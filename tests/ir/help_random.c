@@ -27,7 +27,8 @@ static int32_t range(maker *m, int32_t least, int32_t most)
 /* Names of every sort: plain words, dotted paths, and ones that need quotes and escapes. */
 static const char *name(maker *m, char out[80])
 {
-    static const char *const forms[] = {"x%d", "blocks.%d.attn.qkv.weight", "odd name %d", "\"%d\\\"", "%d", "é\t%d", "a-%d"};
+    static const char *const forms[] = {"x%d", "blocks.%d.attn.qkv.weight", "odd name %d", "\"%d\\\"", "%d", "é\t%d",
+                                        "a-%d"};
     snprintf(out, 80, forms[help_next(&m->r, sizeof forms / sizeof *forms)], m->n_leaves++);
     return out;
 }
@@ -145,8 +146,9 @@ static sy_value make_view(maker *m, sy_op op)
         x = partner(m, x);
         return sy_broadcast(m->g, x, type);
     default:
-        return help_next(&m->r, 2) && type.rank < SY_MAX_RANK ? sy_stack(m->g, (sy_value[]){x, x, leaf(m, type)}, 3)
-                                                              : sy_concat(m->g, (sy_value[]){x, leaf(m, type)}, 2, axis);
+        return help_next(&m->r, 2) && type.rank < SY_MAX_RANK
+                   ? sy_stack(m->g, (sy_value[]){x, x, leaf(m, type)}, 3)
+                   : sy_concat(m->g, (sy_value[]){x, leaf(m, type)}, 2, axis);
     }
 }
 
@@ -183,7 +185,8 @@ static sy_value make_route(maker *m, sy_op op)
         return sy_route_build(m->g, leaf(m, SY_T(SY_I32, list)), leaf(m, SY_T(SY_I32, list)),
                               leaf(m, SY_T(SY_F32, list)), rows, targets, range(m, 0, 3), rows);
     case SY_OP_GROUPED_MATMUL:
-        return sy_grouped_matmul(m->g, leaf(m, SY_T(SY_F32, rows, 5)), leaf(m, SY_T(SY_F32, targets, 5, n)), r, true, false);
+        return sy_grouped_matmul(m->g, leaf(m, SY_T(SY_F32, rows, 5)), leaf(m, SY_T(SY_F32, targets, 5, n)), r, true,
+                                 false);
     case SY_OP_COMBINE:
         return sy_combine(m->g, leaf(m, SY_T(SY_F32, slots, n)), r, help_next(&m->r, 2));
     case SY_OP_ROUTE_GATHER:
@@ -235,7 +238,8 @@ static void make(maker *m, sy_op op)
         make_view(m, op);
     else if (op == SY_OP_MATMUL || op == SY_OP_ATTENTION)
         make_product(m, op);
-    else if (info->class == SY_CLASS_ROUTE || op == SY_OP_COMBINE || op == SY_OP_GROUPED_MATMUL || !strncmp(info->name, "route.", 6))
+    else if (info->class == SY_CLASS_ROUTE || op == SY_OP_COMBINE || op == SY_OP_GROUPED_MATMUL ||
+             !strncmp(info->name, "route.", 6))
         make_route(m, op);
     else
         make_map(m, op);

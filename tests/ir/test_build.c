@@ -85,8 +85,7 @@ static void test_scopes_and_leaves(void)
 
     CHECK(!sy_param(g, "blocks.7.attn.weight", SY_T(SY_F32, 4, 4)));
     CHECK(!sy_graph_check(g, &error) && error.code == SY_CODE_INVALID_ARGUMENT);
-    CHECK_TEXT(error.message,
-               "param \"blocks.7.attn.weight\" is asked for as f32[4,4], and before as f32[4,3].");
+    CHECK_TEXT(error.message, "param \"blocks.7.attn.weight\" is asked for as f32[4,4], and before as f32[4,3].");
     uint32_t before = g->n_nodes;
     CHECK(!sy_silu(g, x) && g->n_nodes == before); /* sticky: nothing is added any more */
     sy_graph_destroy(&g);
@@ -101,10 +100,14 @@ static void test_errors(void)
         int kind;
         const char *message;
     } table[] = {
-        {0, "slice: axis 2 of a tensor with 2."}, {1, "matmul takes 2 arguments, not 1."},
-        {2, "silu: argument 1 is value 77, which does not exist yet."}, {3, "softmax takes no attribute \"eps\"."},
-        {4, "a scope is popped that was never pushed."}, {5, "the end \"y\" has no value."},
-        {6, "op 9999 does not exist."}, {7, "reshape: type f32[0]: a dimension is below 1."},
+        {0, "slice: axis 2 of a tensor with 2."},
+        {1, "matmul takes 2 arguments, not 1."},
+        {2, "silu: argument 1 is value 77, which does not exist yet."},
+        {3, "softmax takes no attribute \"eps\"."},
+        {4, "a scope is popped that was never pushed."},
+        {5, "the end \"y\" has no value."},
+        {6, "op 9999 does not exist."},
+        {7, "reshape: type f32[0]: a dimension is below 1."},
         {8, "stack: parts of rank 6 leave no room."},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -112,15 +115,33 @@ static void test_errors(void)
         sy_value x = sy_input(g, "x", SY_T(SY_F32, 2, 3)), wrong = 77, got = 0;
         sy_value deep = sy_input(g, "deep", SY_T(SY_F32, 1, 1, 1, 1, 1, 1));
         switch (table[i].kind) {
-        case 0: got = sy_slice_axis(g, x, 2, 0, 1); break;
-        case 1: got = sy_graph_add(g, SY_OP_MATMUL, &x, 1, NULL, NULL, NULL); break;
-        case 2: got = sy_graph_add(g, SY_OP_SILU, &wrong, 1, NULL, NULL, NULL); break;
-        case 3: got = sy_row(g, SY_OP_SOFTMAX, x, 1e-6); break;
-        case 4: sy_scope_pop(g); break;
-        case 5: sy_output(g, "y", 0); break;
-        case 6: got = sy_graph_add(g, (sy_op)9999, &x, 1, NULL, NULL, NULL); break;
-        case 7: got = sy_reshape(g, x, SY_T(SY_F32, 0)); break;
-        case 8: got = sy_stack(g, &deep, 1); break;
+        case 0:
+            got = sy_slice_axis(g, x, 2, 0, 1);
+            break;
+        case 1:
+            got = sy_graph_add(g, SY_OP_MATMUL, &x, 1, NULL, NULL, NULL);
+            break;
+        case 2:
+            got = sy_graph_add(g, SY_OP_SILU, &wrong, 1, NULL, NULL, NULL);
+            break;
+        case 3:
+            got = sy_row(g, SY_OP_SOFTMAX, x, 1e-6);
+            break;
+        case 4:
+            sy_scope_pop(g);
+            break;
+        case 5:
+            sy_output(g, "y", 0);
+            break;
+        case 6:
+            got = sy_graph_add(g, (sy_op)9999, &x, 1, NULL, NULL, NULL);
+            break;
+        case 7:
+            got = sy_reshape(g, x, SY_T(SY_F32, 0));
+            break;
+        case 8:
+            got = sy_stack(g, &deep, 1);
+            break;
         }
         sy_error error = {0};
         CHECK(!got && !sy_graph_check(g, &error));

@@ -11,10 +11,12 @@ static const struct wrong {
     {"graph \"a", "line 1, column 7: the string does not end on its line."},
     {"graph \"a\\q\" {}", "line 1, column 7: strings hold no zero byte and only the escapes \\\" \\\\ \\n \\t \\xHH."},
     {"graph \"a\\", "line 1, column 7: strings hold no zero byte and only the escapes \\\" \\\\ \\n \\t \\xHH."},
-    {"graph \"a\\x00\" {}", "line 1, column 7: strings hold no zero byte and only the escapes \\\" \\\\ \\n \\t \\xHH."},
+    {"graph \"a\\x00\" {}",
+     "line 1, column 7: strings hold no zero byte and only the escapes \\\" \\\\ \\n \\t \\xHH."},
     {"graph \"a\" ", "line 1, column 11: expected '{', found the end of the text."},
-    {"graph {", "line 1, column 8: expected a statement (%name = …, @name : …, output, carry, tap, step_output) or '}', "
-                "found the end of the text."},
+    {"graph {",
+     "line 1, column 8: expected a statement (%name = …, @name : …, output, carry, tap, step_output) or '}', "
+     "found the end of the text."},
     {"graph { } x", "line 1, column 11: expected the end of the text after '}', found \"x\"."},
     {"graph {\n  $ }", "line 2, column 3: '$' begins nothing."},
     {"graph {\n \x01 }", "line 2, column 2: byte 0x01 begins nothing."},
@@ -43,8 +45,8 @@ static const struct wrong {
     {"graph { %x = const [1 2] }", "line 1, column 23: expected ',' or ']', found \"2\"."},
     {"graph { %x = const [1,", "line 1, column 23: expected a number, found the end of the text."},
     {"graph { @w f32[1] }", "line 1, column 12: expected ':' and the parameter's type, found \"f32\"."},
-    {"graph { @w : f64[1] }",
-     "line 1, column 14: expected a type like f32[64,128] (f32, f16, bf16, i32, u32) or route[64->8; 128], found \"f64\"."},
+    {"graph { @w : f64[1] }", "line 1, column 14: expected a type like f32[64,128] (f32, f16, bf16, i32, u32) or "
+                              "route[64->8; 128], found \"f64\"."},
     {"graph { @w : f32 }", "line 1, column 18: expected '[', found \"}\"."},
     {"graph { @w : f32[] }", "line 1, column 18: expected a dimension, found \"]\"."},
     {"graph { @w : f32[0] }", "line 1, column 14: this type cannot be: a dimension is below 1."},
@@ -61,8 +63,10 @@ static const struct wrong {
     {"graph { @w : f32[1] @w : f32[1] }", "line 1, column 21: the parameter \"w\" is there already."},
     {"graph { @\"\" : f32[1] }", "line 1, column 9: param needs a name."},
     {"graph { %w = const 1 %w = const 2 }", "line 1, column 22: the value %w is there already."},
-    {"graph { @w : f32[1] # }", "line 1, column 21: the number of a dispatch must follow '#' (comments begin with \"//\")."},
-    {"graph { @w : f32[1] #99999999999 }", "line 1, column 21: expected the number of a dispatch, found \"#99999999999\"."},
+    {"graph { @w : f32[1] # }",
+     "line 1, column 21: the number of a dispatch must follow '#' (comments begin with \"//\")."},
+    {"graph { @w : f32[1] #99999999999 }",
+     "line 1, column 21: expected the number of a dispatch, found \"#99999999999\"."},
     {"graph { @w : f32[1] ! }", "line 1, column 21: a scope must follow '!'."},
     {"graph { %x = input : f32[1] load }",
      "line 1, column 14: marked \"load\", but it does not depend on parameters and constants alone."},
@@ -94,8 +98,9 @@ static void check_wrong(const char *text, size_t size, const char *message)
 /* A good text cut off anywhere is an error, never more. */
 static void test_cuts(void)
 {
-    static const char text[] = "graph \"cut\" { @\"a\\x41\" : f32[4,3] %x = input \"x\" : f32[2,3] !a.b #12 // note\n"
-                               " %c = const [1.5e-3, -inf] %y = matmul(%x, @aA) transpose_b=1 : f32[2,4] output \"y\" %y }";
+    static const char text[] =
+        "graph \"cut\" { @\"a\\x41\" : f32[4,3] %x = input \"x\" : f32[2,3] !a.b #12 // note\n"
+        " %c = const [1.5e-3, -inf] %y = matmul(%x, @aA) transpose_b=1 : f32[2,4] output \"y\" %y }";
     sy_graph *graph = sy_graph_parse(text, strlen(text), NULL);
     CHECK(graph != NULL);
     sy_graph_destroy(&graph);

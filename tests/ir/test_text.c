@@ -96,19 +96,18 @@ static void test_reads_as_meant(void)
 /* What it looks like is part of what we promise. */
 static void test_looks(void)
 {
-    static const char wanted[] =
-        "graph \"mlp\" {\n"
-        "  %x = input \"x\"                                               : f32[2,3]\n"
-        "  @fc.weight                                                   : f32[4,3]\n"
-        "  %3 = matmul(%x, @fc.weight) transpose_b=1                    : f32[2,4]   !fc\n"
-        "  @fc.bias                                                     : f32[4]\n"
-        "  %5 = add(%3, @fc.bias)                                       : f32[2,4]   !fc\n"
-        "  %6 = const 0.1                                               : f32[1]\n"
-        "  %7 = mul(%6, @fc.bias)                                       : f32[4]   load\n"
-        "  %8 = slice(%5) ints=[0,1]                                    : f32[2,2]\n"
-        "  output \"y\" %8\n"
-        "  tap \"scale\" %7\n"
-        "}\n";
+    static const char wanted[] = "graph \"mlp\" {\n"
+                                 "  %x = input \"x\"                                               : f32[2,3]\n"
+                                 "  @fc.weight                                                   : f32[4,3]\n"
+                                 "  %3 = matmul(%x, @fc.weight) transpose_b=1                    : f32[2,4]   !fc\n"
+                                 "  @fc.bias                                                     : f32[4]\n"
+                                 "  %5 = add(%3, @fc.bias)                                       : f32[2,4]   !fc\n"
+                                 "  %6 = const 0.1                                               : f32[1]\n"
+                                 "  %7 = mul(%6, @fc.bias)                                       : f32[4]   load\n"
+                                 "  %8 = slice(%5) ints=[0,1]                                    : f32[2,2]\n"
+                                 "  output \"y\" %8\n"
+                                 "  tap \"scale\" %7\n"
+                                 "}\n";
     sy_graph *g = sy_graph_create("mlp");
     sy_value x = sy_input(g, "x", SY_T(SY_F32, 2, 3));
     sy_value y = sy_linear(g, x, "fc", 4, true, SY_F32);
