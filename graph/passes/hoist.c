@@ -90,7 +90,7 @@ static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weig
 /* Marks what is computed early, then takes back from the users' side what is better read. */
 static bool mark(sy_graph *graph, sy_error *error)
 {
-    enum { READ = 1, READ_AS_WEIGHT = 2 };
+    enum { READ = 1, READ_AS_WEIGHT = 2, READ_EARLY = 4 };
     unsigned char *read = calloc(graph->n_nodes, 1);
     if (!read)
         return sy_no_memory(error);
@@ -100,14 +100,12 @@ static bool mark(sy_graph *graph, sy_error *error)
         read[graph->ends[e].value] |= READ;
     for (sy_value v = graph->n_nodes; v-- > 1;) {
         sy_node *node = &graph->nodes[v];
-        if (node->load_time && read[v] && better_read(graph, node, read[v] & READ_AS_WEIGHT))
+        if (node->load_time && read[v] && !(read[v] & READ_EARLY) && better_read(graph, node, read[v] & READ_AS_WEIGHT))
             node->load_time = false;
-        if (node->load_time)
-            continue;
         bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
         bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
         for (uint32_t i = 0; i < node->n_args; i++)
-            read[node->args[i]] |= (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT : READ;
+            read[node->args[i]] |= node->load_time ? READ_EARLY : (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT : READ;
     }
     free(read);
     return true;
