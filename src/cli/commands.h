@@ -42,4 +42,7 @@ bool sy_cli_interrupted(void);
  * there is none. Static storage. */
 const char *sy_cli_default_model(void);
 
+/* Name of the compiler's pass at a place in the pipeline; NULL past the last. */
+const char *sy_cli_pass(uint32_t index, const char **doc);
+
 #endif

@@ -65,7 +65,7 @@ static bool lay_out(sy_session *s, sy_error *error)
     for (uint32_t i = 0; i < step->n_outputs; i++) {
         const sy_io *io = &step->outputs[i];
         sy_slot *slot = &s->outputs[s->n_outputs++];
-        *slot = (sy_slot){.name = io->name, .type = io->type, .bytes = io->place.size, .offset = io->place.offset, .buffer = io->place.buffer,
+        *slot = (sy_slot){.name = io->name, .type = io->type, .bytes = sy_type_bytes(&io->type), .offset = io->place.offset, .buffer = io->place.buffer,
                           .step_bytes = io->step_bytes, .n_slices = io->step_bytes ? s->params.n_steps : 1, .result = s->result_bytes};
         s->result_bytes += align(slot->n_slices > 1 ? slot->step_bytes * slot->n_slices : slot->bytes);
     }
