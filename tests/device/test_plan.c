@@ -344,6 +344,27 @@ static void test_bent(void)
     CHECK(plan_of(&s).limits.loop_limit == 65535 && plan_of(&s).limits.cpu);
 }
 
+/* The verdict that goes into reports. */
+static void test_verdict(void)
+{
+    sy_device_snapshot s = plain();
+    sy_device_plan p = plan_of(&s);
+    cJSON *json = sy_plan_to_json(&p);
+    REQUIRE(json != NULL);
+    CHECK(cJSON_IsTrue(cJSON_GetObjectItem(json, "usable")) && !cJSON_GetObjectItem(json, "refusal"));
+    const cJSON *limits = cJSON_GetObjectItem(json, "limits"), *types = cJSON_GetObjectItem(json, "memoryTypes");
+    CHECK(cJSON_GetNumberValue(cJSON_GetObjectItem(limits, "sharedBytes")) == 32768);
+    CHECK(cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetObjectItem(types, "readback"), 0)) == 2);
+    cJSON_Delete(json);
+    s.api_version = 1u << 22;
+    p = plan_of(&s);
+    json = sy_plan_to_json(&p);
+    REQUIRE(json != NULL);
+    CHECK(cJSON_IsFalse(cJSON_GetObjectItem(json, "usable")) && !cJSON_GetObjectItem(json, "limits"));
+    CHECK_TEXT(cJSON_GetStringValue(cJSON_GetObjectItem(json, "refusal")), p.refusal);
+    cJSON_Delete(json);
+}
+
 static void test_extensions(void)
 {
     sy_device_snapshot s = {0};
@@ -409,6 +430,7 @@ int main(void)
     test_files();
     test_refusals();
     test_bent();
+    test_verdict();
     test_extensions();
     test_bad_files();
     return check_done();
