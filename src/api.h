@@ -21,7 +21,7 @@ struct sy_context {
     sy_error no_instance;  /* why it is NULL */
     sy_vk_device *open[SY_OPEN_DEVICES]; /* by physical index; opened once, kept */
     sy_device_info *infos; /* of the physical devices, then of the reference */
-    size_t n_infos, best;
+    size_t n_infos;
     sy_error error;
 };
 

@@ -72,18 +72,6 @@ static sy_vk_instance *instance_of(sy_context *c)
     return c->instance;
 }
 
-static int rank(const sy_vk_physical *p)
-{
-    static const int by_type[] = {[SY_DEVICE_UNKNOWN] = 1, [SY_DEVICE_OTHER] = 1, [SY_DEVICE_INTEGRATED] = 3,
-                                  [SY_DEVICE_DISCRETE] = 4, [SY_DEVICE_VIRTUAL] = 2, [SY_DEVICE_CPU] = 0};
-    return (p->plan.usable ? 100 : 0) + by_type[p->snapshot.type];
-}
-
-static bool better(const sy_vk_physical *a, const sy_vk_physical *b)
-{
-    return rank(a) != rank(b) ? rank(a) > rank(b) : a->plan.heap_bytes > b->plan.heap_bytes;
-}
-
 static void describe(const sy_vk_physical *p, sy_device_info *info)
 {
     snprintf(info->name, sizeof info->name, "%s", p->snapshot.name);
@@ -94,7 +82,7 @@ static void describe(const sy_vk_physical *p, sy_device_info *info)
     snprintf(info->why, sizeof info->why, "%s", p->plan.refusal);
 }
 
-/* In the drivers' order, which is what numbers mean on the command line. */
+/* In the instance's order, best first, which is what numbers mean on the command line. */
 static bool list_devices(sy_context *c, sy_error *error)
 {
     sy_vk_instance *instance = instance_of(c);
@@ -108,14 +96,8 @@ static bool list_devices(sy_context *c, sy_error *error)
     c->infos = calloc(n + 1, sizeof *c->infos);
     if (!c->infos)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a list of devices");
-    c->best = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         describe(&instance->physicals[i], &c->infos[i]);
-        if (better(&instance->physicals[i], &instance->physicals[c->best]))
-            c->best = i;
-    }
-    if (n)
-        c->infos[c->best].best = c->infos[c->best].usable;
     sy_device_info *reference = &c->infos[n];
     snprintf(reference->name, sizeof reference->name, "reference");
     snprintf(reference->driver, sizeof reference->driver, "built-in evaluator in C, f64, one thread");
@@ -142,7 +124,7 @@ static size_t choose(const sy_context *c, const char *wanted)
 {
     char *end;
     if (!wanted)
-        return c->infos[c->best].best ? c->best : c->n_infos;
+        return c->n_infos > 1 && c->infos[0].usable ? 0 : c->n_infos;
     unsigned long index = strtoul(wanted, &end, 10);
     if (*wanted && !*end)
         return index < c->n_infos ? index : c->n_infos;
@@ -163,7 +145,7 @@ static bool none(const sy_context *c, const char *wanted, sy_error *error)
     if (!wanted)
         return sy_fail(error, SY_CODE_UNAVAILABLE,
                        "there is no usable Vulkan device%s%s. `switchyard doctor` says what is missing; --device reference runs without Vulkan, slowly.",
-                       c->n_infos > 1 ? ": " : "", c->n_infos > 1 ? c->infos[c->best].why : "");
+                       c->n_infos > 1 ? ": " : "", c->n_infos > 1 ? c->infos[0].why : "");
     sy_text names = {0};
     for (size_t i = 0; i < c->n_infos; i++)
         sy_text_printf(&names, "%s%zu \"%s\"", i ? ", " : "", i, c->infos[i].name);

@@ -74,11 +74,10 @@ typedef struct sy_device_info {
     char kind[32];     /* "discrete", "integrated", "virtual", "cpu", "reference" */
     uint64_t memory_bytes; /* that can be planned with; 0: unknown */
     bool usable;
-    bool best;         /* what the library chooses when it is left the choice */
     char why[512];     /* not usable: the reason and the remedy */
 } sy_device_info;
 
-/* All devices in the order of the drivers; the last is always "reference", the built-in evaluator in plain C (f64,
+/* All devices, best first; the last is always "reference", the built-in evaluator in plain C (f64,
  * slow, exact), never chosen unless asked for. *devices belongs to the context, valid until the next call of this function. A machine without
  * Vulkan is no error. */
 sy_status sy_context_devices(sy_context *context, const sy_device_info **devices, size_t *count);
