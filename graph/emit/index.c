@@ -91,7 +91,7 @@ static uint32_t hash_of(const ix_node *node, const term *terms)
 static bool same(const sy_ix_pool *pool, const ix_node *a, const ix_node *node, const term *terms)
 {
     if (a->kind != node->kind || a->constant != node->constant || a->of != node->of || a->n_terms != node->n_terms ||
-        strcmp(a->name, node->name))
+        strcmp(a->name, node->name) || (node->kind == VAR && (a->lo != node->lo || a->hi != node->hi)))
         return false;
     for (uint32_t i = 0; i < node->n_terms; i++)
         if (pool->terms[a->first + i].atom != terms[i].atom || pool->terms[a->first + i].factor != terms[i].factor)

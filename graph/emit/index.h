@@ -22,7 +22,7 @@ void sy_ix_pool_destroy(sy_ix_pool **pool);
 bool sy_ix_failed(const sy_ix_pool *pool);
 
 sy_ix sy_ix_const(sy_ix_pool *pool, int64_t value);
-/* A variable; its name is GLSL text and is copied. The same name gives the same variable. lo..hi inclusive. */
+/* A variable; its name is GLSL text and is copied. The same name and range give the same variable. lo..hi inclusive. */
 sy_ix sy_ix_var(sy_ix_pool *pool, const char *name, int64_t lo, int64_t hi);
 sy_ix sy_ix_add(sy_ix_pool *pool, sy_ix a, sy_ix b);
 sy_ix sy_ix_mul(sy_ix_pool *pool, sy_ix a, int64_t factor);

@@ -1,0 +1,161 @@
+/* choose_kernels for one group: the problem it poses, the variant, and how many workgroups of it. */
+#include "graph/emit/manifest.h"
+
+#include <string.h>
+
+static uint64_t count_of(const sy_graph *graph, sy_value value)
+{
+    return sy_type_count(&graph->nodes[value].type);
+}
+
+static void row_problem(const sy_graph *graph, const sy_group *group, sy_problem *p)
+{
+    const sy_type *x = &graph->nodes[graph->nodes[group->anchors[0]].args[0]].type;
+    p->columns = (uint64_t)x->dim[x->rank - 1];
+    p->rows = sy_type_count(x) / p->columns;
+    for (uint32_t i = 0; i < group->n_anchors; i++) {
+        const sy_node *node = &graph->nodes[group->anchors[i]];
+        uint64_t length = count_of(graph, node->args[0]) / p->rows, turns = length % 4 ? length : length / 4;
+        if (node->op == SY_OP_TOP_K) {
+            p->ids += (uint32_t)node->attributes.k;
+            p->iterations += turns * (uint64_t)node->attributes.k + (uint64_t)node->attributes.k;
+        } else {
+            p->iterations += 2 * turns;
+        }
+    }
+    for (uint32_t i = 0; i < group->n_outputs; i++)
+        p->iterations += count_of(graph, group->outputs[i]) / p->rows;
+}
+
+sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
+{
+    const sy_graph *graph = plan->graph;
+    sy_problem p = {.kind = group->kind, .n_anchors = group->n_anchors, .rows = 1};
+    const sy_node *node = group->n_anchors ? &graph->nodes[group->anchors[0]] : NULL;
+    switch (group->kind) {
+    case SY_GROUP_MAP:
+        p.columns = count_of(graph, group->outputs[0]);
+        break;
+    case SY_GROUP_ROW:
+        row_problem(graph, group, &p);
+        break;
+    case SY_GROUP_MATMUL: {
+        const sy_type *a = &graph->nodes[node->args[0]].type, *b = &graph->nodes[node->args[1]].type;
+        p.columns = (uint64_t)node->type.dim[node->type.rank - 1];
+        p.rows = b->rank > 2 ? (uint64_t)a->dim[a->rank - 2] : sy_type_count(&node->type) / p.columns;
+        break;
+    }
+    case SY_GROUP_GROUPED_MATMUL: {
+        /* Rows of one target under even load: tiles of that many waste least. */
+        const sy_type *route = &graph->nodes[node->args[2]].type;
+        p.columns = (uint64_t)node->type.dim[1];
+        p.rows = (uint64_t)route->dim[SY_ROUTE_SLOTS] / (uint64_t)route->dim[SY_ROUTE_TARGETS];
+        p.rows = p.rows ? p.rows : 1;
+        break;
+    }
+    case SY_GROUP_ATTENTION:
+        p.d = (uint32_t)graph->nodes[node->args[0]].type.dim[3];
+        p.e = (uint32_t)node->type.dim[3];
+        p.rows = (uint64_t)node->type.dim[2];
+        p.columns = (uint64_t)graph->nodes[node->args[1]].type.dim[2];
+        break;
+    case SY_GROUP_ROUTE:
+        p.rows = count_of(graph, node->args[0]);
+        break;
+    }
+    return p;
+}
+
+static uint64_t ceil_div(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* n workgroups in one line, folded where the device's x is too short. */
+static void fold(sy_group *group, const sy_limits *limits, uint64_t n)
+{
+    uint64_t x = n < limits->group_count[0] ? n : 65535;
+    group->groups[0] = (uint32_t)(x ? x : 1);
+    group->groups[1] = (uint32_t)ceil_div(n, group->groups[0]);
+    group->groups[2] = 1;
+}
+
+static bool grouped(sy_plan *plan, sy_group *group, const sy_variant *variant, uint64_t column_groups, sy_error *error)
+{
+    const sy_node *node = &plan->graph->nodes[group->anchors[0]];
+    struct sy_route_use *use = &plan->route_uses[node->args[2]];
+    sy_route_layout layout = sy_route_layout_of(&plan->graph->nodes[node->args[2]].type);
+    /* All consumers of a route share its tiles: the first one decides their height. */
+    group->route = node->args[2];
+    group->indirect = true;
+    if (use->tile_rows == 0)
+        use->tile_rows = variant->rows;
+    group->tile_rows = use->tile_rows;
+    group->consumer = 0;
+    while (group->consumer < use->n_consumers && use->columns[group->consumer] != column_groups)
+        group->consumer++;
+    if (group->consumer == SY_ROUTE_CONSUMERS)
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "a route has grouped consumers of more than %d widths", SY_ROUTE_CONSUMERS);
+    if (group->consumer == use->n_consumers)
+        use->columns[use->n_consumers++] = (uint32_t)column_groups;
+    const sy_type *route = &plan->graph->nodes[node->args[2]].type;
+    uint64_t slots = (uint64_t)route->dim[SY_ROUTE_SLOTS], targets = (uint64_t)route->dim[SY_ROUTE_TARGETS];
+    uint64_t tiles = (slots + (targets < slots ? targets : slots) * (group->tile_rows - 1)) / group->tile_rows;
+    group->groups[0] = (uint32_t)(tiles < layout.max_tiles ? tiles : layout.max_tiles);
+    group->groups[1] = (uint32_t)column_groups;
+    group->groups[2] = 1;
+    return true;
+}
+
+bool sy_choose_kernel(sy_plan *plan, uint32_t index, sy_error *error)
+{
+    sy_group *group = &plan->groups[index];
+    const sy_limits *limits = &plan->limits;
+    sy_problem p = sy_problem_of(plan, group);
+    if (group->kind == SY_GROUP_GROUPED_MATMUL) {
+        uint32_t decided = plan->route_uses[plan->graph->nodes[group->anchors[0]].args[2]].tile_rows;
+        p.rows = decided ? decided : p.rows;
+    }
+    const sy_variant *variant = sy_choose_variant(&p, limits, error);
+    if (!variant)
+        return false;
+    group->variant = variant->name;
+    group->tile_rows = variant->rows;
+    group->tile_columns = variant->columns;
+    memcpy(group->local_size, variant->local, sizeof group->local_size);
+    uint64_t lanes = variant->local[0] * (uint64_t)variant->local[1] * variant->local[2];
+    bool tile = !strcmp(variant->section, "tile");
+    switch (group->kind) {
+    case SY_GROUP_MAP:
+        fold(group, limits, ceil_div(ceil_div(p.columns, 4), lanes));
+        break;
+    case SY_GROUP_ROW:
+        fold(group, limits, variant->lanes > 1 ? p.rows : ceil_div(p.rows, lanes));
+        break;
+    case SY_GROUP_MATMUL:
+        group->groups[0] = (uint32_t)ceil_div(p.rows, variant->rows);
+        group->groups[1] = (uint32_t)ceil_div(p.columns, tile ? variant->columns : variant->columns * variant->local[0]);
+        group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
+        break;
+    case SY_GROUP_GROUPED_MATMUL:
+        if (!grouped(plan, group, variant,
+                     ceil_div(p.columns, tile ? variant->columns : variant->columns * variant->local[0]), error))
+            return false;
+        break;
+    case SY_GROUP_ATTENTION: {
+        const sy_type *type = &plan->graph->nodes[group->anchors[0]].type;
+        group->groups[0] = (uint32_t)ceil_div(p.rows, lanes);
+        group->groups[1] = (uint32_t)type->dim[1];
+        group->groups[2] = (uint32_t)type->dim[0];
+        break;
+    }
+    case SY_GROUP_ROUTE:
+        group->groups[0] = group->groups[1] = group->groups[2] = 1;
+        break;
+    }
+    for (int i = 0; i < 3; i++)
+        if (group->groups[i] > limits->group_count[i])
+            return sy_fail(error, SY_CODE_UNAVAILABLE, "%s would need %u workgroups; device %s has %u", variant->name,
+                           group->groups[i], limits->device, limits->group_count[i]);
+    return true;
+}

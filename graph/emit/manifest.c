@@ -1,0 +1,207 @@
+/* Reads the embedded manifest. It is part of the program, so anything wrong with it is a bug of ours; the test of the
+ * manifest runs every row. */
+#include "graph/emit/manifest.h"
+#include "graph/emit/embedded.h"
+
+#include <cjson/cJSON.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static sy_variant table[SY_MAX_VARIANTS];
+static uint32_t n_table;
+static sy_error failure;
+
+static const char *const kinds[] = {
+    [SY_GROUP_MAP] = "map",       [SY_GROUP_ROW] = "row",   [SY_GROUP_MATMUL] = "matmul", [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
+    [SY_GROUP_ATTENTION] = "attention", [SY_GROUP_ROUTE] = "route",
+};
+
+static bool text_of(const cJSON *row, const char *name, char *out, size_t room)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, name));
+    if (!text || strlen(text) >= room)
+        return sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json: row %u has no good \"%s\"", n_table, name);
+    strcpy(out, text);
+    return true;
+}
+
+static uint32_t number_of(const cJSON *row, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(row, name);
+    return cJSON_IsNumber(item) && item->valuedouble > 0 ? (uint32_t)item->valuedouble : 0;
+}
+
+static bool read_row(const cJSON *row, sy_variant *v)
+{
+    char kind[24], use[8];
+    if (!text_of(row, "name", v->name, sizeof v->name) || !text_of(row, "file", v->file, sizeof v->file) ||
+        !text_of(row, "section", v->section, sizeof v->section) || !text_of(row, "doc", v->doc, sizeof v->doc) ||
+        !text_of(row, "shared", v->shared, sizeof v->shared) || !text_of(row, "kind", kind, sizeof kind) ||
+        !text_of(row, "for", use, sizeof use))
+        return false;
+    unsigned k = 0;
+    while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k], kind))
+        k++;
+    const cJSON *local = cJSON_GetObjectItemCaseSensitive(row, "local");
+    if (k == sizeof kinds / sizeof *kinds || cJSON_GetArraySize(local) != 3)
+        return sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json: %s has no good \"kind\" or \"local\"", v->name);
+    v->kind = (sy_group_kind)k;
+    for (int i = 0; i < 3; i++)
+        v->local[i] = (uint32_t)cJSON_GetArrayItem(local, i)->valuedouble;
+    v->cpu = strcmp(use, "gpu") != 0;
+    v->gpu = strcmp(use, "cpu") != 0;
+    v->rows = number_of(row, "rows");
+    v->columns = number_of(row, "columns");
+    v->lanes = number_of(row, "lanes");
+    v->step = number_of(row, "step");
+    v->anchors = number_of(row, "anchors");
+    v->most_rows = number_of(row, "most_rows");
+    v->least_rows = number_of(row, "least_rows");
+    v->least_columns = number_of(row, "least_columns");
+    v->most_columns = number_of(row, "most_columns");
+    return true;
+}
+
+static void read_all(void)
+{
+    const struct sy_embedded *file = sy_embedded_shaders;
+    while (file->name && strcmp(file->name, "manifest.json"))
+        file++;
+    cJSON *json = file->name ? cJSON_ParseWithLength(file->data, file->size) : NULL;
+    const cJSON *row;
+    if (!cJSON_IsArray(json))
+        sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json is not a list");
+    cJSON_ArrayForEach(row, json)
+    {
+        if (n_table == SY_MAX_VARIANTS || !read_row(row, &table[n_table])) {
+            sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json has too many rows");
+            break;
+        }
+        n_table++;
+    }
+    cJSON_Delete(json);
+}
+
+const sy_variant *sy_variants(uint32_t *n, sy_error *error)
+{
+    pthread_once(&once, read_all);
+    *n = n_table;
+    if (failure.code == SY_CODE_OK)
+        return table;
+    sy_fail(error, failure.code, "%s", failure.message);
+    return NULL;
+}
+
+const sy_variant *sy_variant_find(const char *name)
+{
+    uint32_t n;
+    const sy_variant *all = name ? sy_variants(&n, NULL) : NULL;
+    for (uint32_t i = 0; all && i < n; i++)
+        if (!strcmp(all[i].name, name))
+            return &all[i];
+    return NULL;
+}
+
+/* formula: sums of products of numbers, names and sums in parentheses */
+typedef struct formula {
+    const char *at;
+    const sy_variant *variant;
+    const sy_problem *problem;
+} formula;
+
+static uint64_t sum(formula *f);
+
+static uint64_t factor(formula *f)
+{
+    const sy_variant *v = f->variant;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } names[] = {{"rows", v->rows}, {"columns", v->columns}, {"local", (uint64_t)v->local[0] * v->local[1] * v->local[2]},
+                 {"step", v->step}, {"anchors", f->problem->n_anchors}, {"d", f->problem->d}, {"e", f->problem->e},
+                 {"ids", f->problem->ids}};
+    uint64_t value = 0;
+    f->at += strspn(f->at, " ");
+    if (*f->at == '(') {
+        f->at++;
+        value = sum(f);
+        f->at += *f->at == ')';
+    } else if (*f->at >= '0' && *f->at <= '9') {
+        while (*f->at >= '0' && *f->at <= '9')
+            value = value * 10 + (uint64_t)(*f->at++ - '0');
+    } else {
+        size_t length = strspn(f->at, "abcdefghijklmnopqrstuvwxyz_");
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strlen(names[i].name) == length && !memcmp(names[i].name, f->at, length))
+                value = names[i].value;
+        f->at += length;
+    }
+    f->at += strspn(f->at, " ");
+    return value;
+}
+
+static uint64_t sum(formula *f)
+{
+    uint64_t total = 0;
+    for (;;) {
+        uint64_t product = factor(f);
+        while (*f->at == '*') {
+            f->at++;
+            product *= factor(f);
+        }
+        total += product;
+        if (*f->at != '+')
+            return total;
+        f->at++;
+    }
+}
+
+static uint64_t shared_bytes(const sy_variant *variant, const sy_problem *problem)
+{
+    formula f = {variant->shared, variant, problem};
+    return sum(&f);
+}
+
+uint32_t sy_variant_shared(const sy_variant *variant, const sy_plan *plan, const sy_group *group)
+{
+    sy_problem problem = sy_problem_of(plan, group);
+    return (uint32_t)shared_bytes(variant, &problem);
+}
+
+static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
+{
+    return v->kind == p->kind && (limits->cpu ? v->cpu : v->gpu) && (!v->anchors || v->anchors == p->n_anchors) &&
+           (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
+           (!v->most_columns || p->columns <= v->most_columns) && p->columns >= v->least_columns;
+}
+
+static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
+{
+    uint64_t iterations = v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations;
+    return v->local[0] * v->local[1] * v->local[2] <= limits->invocations && v->local[0] <= limits->group_size[0] &&
+           v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] &&
+           shared_bytes(v, p) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);
+}
+
+const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error)
+{
+    uint32_t n;
+    const sy_variant *all = sy_variants(&n, error);
+    if (!all)
+        return NULL;
+    for (uint32_t i = 0; i < n; i++)
+        if (serves(&all[i], problem, limits) && fits(&all[i], problem, limits))
+            return &all[i];
+    /* What is made for the other sort of device is slower, but right. */
+    for (uint32_t i = 0; i < n; i++)
+        if (all[i].kind == problem->kind && (!all[i].anchors || all[i].anchors == problem->n_anchors) &&
+            (!all[i].most_rows || problem->rows <= all[i].most_rows) && fits(&all[i], problem, limits))
+            return &all[i];
+    sy_fail(error, SY_CODE_UNAVAILABLE,
+            "no %s kernel fits device %s (%u invocations, %u bytes of shared memory, loops of %u) for %llu rows of %llu",
+            kinds[problem->kind], limits->device, limits->invocations, limits->shared_bytes, limits->loop_limit,
+            (unsigned long long)problem->rows, (unsigned long long)problem->columns);
+    return NULL;
+}

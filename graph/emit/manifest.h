@@ -1,0 +1,42 @@
+/* shaders/manifest.json: which variants of kernel templates there are and what each needs. The one place where tile
+ * sizes and shared memory are said; templates, group counts and tests take them from here. */
+#ifndef SY_EMIT_MANIFEST_H
+#define SY_EMIT_MANIFEST_H
+
+#include "graph/passes/plan.h"
+
+enum { SY_MAX_VARIANTS = 48 };
+
+typedef struct sy_variant {
+    char name[40], file[40], section[24], doc[200];
+    sy_group_kind kind;
+    bool cpu, gpu;               /* for software drivers, for hardware */
+    uint32_t rows, columns;      /* of outputs a workgroup's y-slice or an invocation makes: see the template */
+    uint32_t local[3];
+    uint32_t lanes;              /* ROW: invocations that share a row; 0 elsewhere */
+    uint32_t step;               /* of the inner loop, where it is staged */
+    uint32_t anchors;            /* only for this many; 0: any */
+    uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
+    char shared[80];             /* bytes, a formula of rows, columns, local, step, anchors, d, e, ids */
+} sy_variant;
+
+/* The table, in order of preference; parsed once in the process. NULL and an error if the manifest is not sound. */
+const sy_variant *sy_variants(uint32_t *n, sy_error *error);
+const sy_variant *sy_variant_find(const char *name); /* NULL: no such variant, or no name */
+/* Shared memory of the variant in this group, in bytes. */
+uint32_t sy_variant_shared(const sy_variant *variant, const sy_plan *plan, const sy_group *group);
+
+/* What decides between variants of one kind. */
+typedef struct sy_problem {
+    sy_group_kind kind;
+    uint32_t n_anchors;
+    uint64_t rows, columns; /* rows: of the output, or expected of one target; columns: of the output, or of a row */
+    uint32_t d, e;          /* attention: size of a head in keys and values */
+    uint32_t ids;           /* ROW: indices that top_k keeps for a row */
+    uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself */
+} sy_problem;
+sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
+/* The first variant that serves; NULL and an error that says what is lacking. */
+const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error);
+
+#endif

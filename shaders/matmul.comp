@@ -1,0 +1,183 @@
+//@section prologue
+// Which rows, columns and right matrix a workgroup makes. grouped: workgroup x is a row tile of the route (target, first slot).
+void place(out uint batch, out uint first, out uint end)
+{
+//@if grouped
+    batch = route_word(@{tiles}u + 1u + 2u * gl_WorkGroupID.x);
+    first = route_word(@{tiles}u + 2u + 2u * gl_WorkGroupID.x);
+    end = min(route_word(@{offsets}u + batch + 1u), first + @{rows}u);
+//@end
+//@if !grouped
+    batch = gl_WorkGroupID.z;
+    first = gl_WorkGroupID.x * @{rows}u;
+    end = min(@{m}u, first + @{rows}u);
+//@end
+}
+
+//@section rows
+// No shared memory: an invocation makes @{rows} rows of @{vectors} vectors of columns, each in a register with a name
+// of its own; lanes lie along the columns, so that loads of A are the same for all lanes.
+void main()
+{
+    uint batch, first, end;
+    place(batch, first, end);
+    uint n = (gl_WorkGroupID.y * @{local_x}u + gl_LocalInvocationID.x) * @{vectors}u;
+    if (n >= @{n4}u)
+        return;
+//@for r rows
+    uint row@{r} = source_row(min(first + @{r}u, end - 1u));
+//@end
+//@for v vectors
+    uint n@{v} = min(n + @{v}u, @{n4}u - 1u);
+//@end
+//@for w anchors
+//@for r rows
+//@for v vectors
+    vec4 c@{w}_@{r}_@{v} = vec4(0.0);
+//@end
+//@end
+//@end
+    for (uint k = 0u; k < @{k4}u; k++) {
+//@for r rows
+        vec4 a@{r} = load_a(batch, row@{r}, k);
+//@end
+//@for w anchors
+//@for v vectors
+        {
+//@for i 4
+            vec4 b@{i} = load_b@{w}(batch, 4u * k + @{i}u, n@{v});
+//@end
+//@for r rows
+            c@{w}_@{r}_@{v} += a@{r}.x * b0;
+            c@{w}_@{r}_@{v} += a@{r}.y * b1;
+            c@{w}_@{r}_@{v} += a@{r}.z * b2;
+            c@{w}_@{r}_@{v} += a@{r}.w * b3;
+//@end
+        }
+//@end
+//@end
+    }
+//@for r rows
+    if (first + @{r}u < end) {
+//@for v vectors
+        if (n + @{v}u < @{n4}u)
+            store(batch, first + @{r}u, n + @{v}u, c0_@{r}_@{v}, c@{last}_@{r}_@{v});
+//@end
+    }
+//@end
+}
+
+//@section vector
+// Few rows: invocations y share the sum over k; their parts meet in shared memory and are added in the order of y.
+shared vec4 part[@{anchors}][@{rows}][@{local_y}][@{local_x}];
+void main()
+{
+    uint batch, first, end;
+    place(batch, first, end);
+    uint n = gl_WorkGroupID.y * @{local_x}u + gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, at = min(n, @{n4}u - 1u);
+//@for w anchors
+//@for r rows
+    vec4 c@{w}_@{r} = vec4(0.0);
+//@end
+//@end
+    for (uint k = y; k < @{k4}u; k += @{local_y}u) {
+//@for r rows
+        vec4 a@{r} = load_a(batch, source_row(min(first + @{r}u, end - 1u)), k);
+//@end
+//@for w anchors
+        {
+//@for i 4
+            vec4 b@{i} = load_b@{w}(batch, 4u * k + @{i}u, at);
+//@end
+//@for r rows
+            c@{w}_@{r} += a@{r}.x * b0 + a@{r}.y * b1 + a@{r}.z * b2 + a@{r}.w * b3;
+//@end
+        }
+//@end
+    }
+//@for w anchors
+//@for r rows
+    part[@{w}][@{r}][y][gl_LocalInvocationID.x] = c@{w}_@{r};
+//@end
+//@end
+    barrier();
+    if (n < @{n4}u)
+        for (uint r = y; r < end - first; r += @{local_y}u) {
+//@for w anchors
+            vec4 s@{w} = vec4(0.0);
+            for (uint i = 0u; i < @{local_y}u; i++)
+                s@{w} += part[@{w}][r][i][gl_LocalInvocationID.x];
+//@end
+            store(batch, first + r, n, s0, s@{last});
+        }
+}
+
+//@section tile
+// Tiles of A and B in shared memory, @{step} deep; an invocation makes @{tr} rows and @{tv} vectors of columns. A is staged with
+// rows fastest, so that an invocation reads its rows as vectors.
+shared vec4 tile_a[@{step}][@{rows4}];
+//@for w anchors
+shared vec4 tile_b@{w}[@{step}][@{columns4}];
+//@end
+void main()
+{
+    uint batch, first, end;
+    place(batch, first, end);
+    uint x = gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, lane = gl_LocalInvocationIndex;
+    uint n = gl_WorkGroupID.y * @{columns4}u;
+//@for w anchors
+//@for r tr
+//@for v tv
+    vec4 c@{w}_@{r}_@{v} = vec4(0.0);
+//@end
+//@end
+//@end
+    for (uint k = 0u; k < @{k4}u; k += @{step4}u) {
+        for (uint i = lane; i < @{rows}u / 4u * @{step4}u; i += @{local}u) {
+            uint q = i / @{step4}u, kk = i % @{step4}u;
+            mat4 a = mat4(0.0);
+            if (k + kk < @{k4}u)
+                a = mat4(load_a(batch, source_row(min(first + 4u * q, end - 1u)), k + kk),
+                         load_a(batch, source_row(min(first + 4u * q + 1u, end - 1u)), k + kk),
+                         load_a(batch, source_row(min(first + 4u * q + 2u, end - 1u)), k + kk),
+                         load_a(batch, source_row(min(first + 4u * q + 3u, end - 1u)), k + kk));
+            a = transpose(a);
+            tile_a[4u * kk][q] = a[0];
+            tile_a[4u * kk + 1u][q] = a[1];
+            tile_a[4u * kk + 2u][q] = a[2];
+            tile_a[4u * kk + 3u][q] = a[3];
+        }
+        for (uint i = lane; i < @{step}u * @{columns4}u; i += @{local}u) {
+            uint kk = i / @{columns4}u, q = i % @{columns4}u;
+            bool inside = 4u * k + kk < 4u * @{k4}u && n + q < @{n4}u;
+//@for w anchors
+            tile_b@{w}[kk][q] = inside ? load_b@{w}(batch, min(4u * k + kk, 4u * @{k4}u - 1u), min(n + q, @{n4}u - 1u)) : vec4(0.0);
+//@end
+        }
+        barrier();
+        for (uint kk = 0u; kk < @{step}u; kk++) {
+//@for q tr4
+            vec4 a@{q} = tile_a[kk][y * @{tr4}u + @{q}u];
+//@end
+//@for w anchors
+//@for v tv
+            vec4 b@{w}_@{v} = tile_b@{w}[kk][x + @{v}u * @{local_x}u];
+//@end
+//@for r tr
+//@for v tv
+            c@{w}_@{r}_@{v} += a@{r_quad}[@{r_part}] * b@{w}_@{v};
+//@end
+//@end
+//@end
+        }
+        barrier();
+    }
+//@for r tr
+    if (first + y * @{tr}u + @{r}u < end) {
+//@for v tv
+        if (n + x + @{v}u * @{local_x}u < @{n4}u)
+            store(batch, first + y * @{tr}u + @{r}u, n + x + @{v}u * @{local_x}u, c0_@{r}_@{v}, c@{last}_@{r}_@{v});
+//@end
+    }
+//@end
+}
