@@ -51,3 +51,22 @@
 SY_MATH(float, int)
 SY_MATH(vec4, ivec4)
 
+// Truth as integers: 1 and 0.
+#define SY_COMPARE(T, V) \
+    int sy_less(T a, T b) { return int(a < b); } \
+    int sy_equal(T a, T b) { return int(a == b); } \
+    ivec4 sy_less(V a, V b) { return ivec4(lessThan(a, b)); } \
+    ivec4 sy_equal(V a, V b) { return ivec4(equal(a, b)); }
+SY_COMPARE(float, vec4)
+SY_COMPARE(int, ivec4)
+SY_COMPARE(uint, uvec4)
+
+// `yes` where the condition is not 0.
+#define SY_SELECT(C, CV, T, V) \
+    T sy_select(C a, T yes, T no) { return a != C(0) ? yes : no; } \
+    V sy_select(CV a, V yes, V no) { return mix(no, yes, notEqual(a, CV(0))); }
+#define SY_SELECTS(T, V) SY_SELECT(int, ivec4, T, V) SY_SELECT(uint, uvec4, T, V) SY_SELECT(float, vec4, T, V)
+SY_SELECTS(float, vec4)
+SY_SELECTS(int, ivec4)
+SY_SELECTS(uint, uvec4)
+

@@ -7,50 +7,26 @@
 
 static const sy_val zero = {"0.0", 1, SY_F32};
 
-/* Text of element-wise ops; %1 … %3 are the arguments, %T the type of the result. `wide`: for vectors where it
- * differs. Functions sy_… are in shaders/math.glsl. */
+/* GLSL of element-wise ops, from the one table of graph/ops; a, b, c are the arguments. */
 static const struct elementwise {
     sy_op op;
-    const char *text, *wide;
-    bool math;
+    const char *text;
 } elementwise[] = {
-    {SY_OP_NEG, "-%1", NULL, false},
-    {SY_OP_ABS, "abs(%1)", NULL, false},
-    {SY_OP_EXP, "exp(%1)", NULL, false},
-    {SY_OP_LOG, "log(%1)", NULL, false},
-    {SY_OP_SQRT, "sqrt(%1)", NULL, false},
-    {SY_OP_RSQRT, "inversesqrt(%1)", NULL, false},
-    {SY_OP_RECIPROCAL, "1.0 / %1", NULL, false},
-    {SY_OP_SIN, "sy_sin(%1)", NULL, true},
-    {SY_OP_COS, "sy_cos(%1)", NULL, true},
-    {SY_OP_TANH, "sy_tanh(%1)", NULL, true},
-    {SY_OP_SIGMOID, "sy_sigmoid(%1)", NULL, true},
-    {SY_OP_SILU, "sy_silu(%1)", NULL, true},
-    {SY_OP_GELU_TANH, "sy_gelu_tanh(%1)", NULL, true},
-    {SY_OP_GELU_ERF, "sy_gelu_erf(%1)", NULL, true},
-    {SY_OP_RELU, "max(%1, %T(0))", NULL, false},
-    {SY_OP_FLOOR, "floor(%1)", NULL, false},
-    {SY_OP_ADD, "%1 + %2", NULL, false},
-    {SY_OP_SUB, "%1 - %2", NULL, false},
-    {SY_OP_MUL, "%1 * %2", NULL, false},
-    {SY_OP_DIV, "%1 / %2", NULL, false},
-    {SY_OP_MIN, "min(%1, %2)", NULL, false},
-    {SY_OP_MAX, "max(%1, %2)", NULL, false},
-    {SY_OP_LESS, "int(%1 < %2)", "ivec4(lessThan(%1, %2))", false},
-    {SY_OP_EQUAL, "int(%1 == %2)", "ivec4(equal(%1, %2))", false},
-    {SY_OP_SELECT, "%1 != %0 ? %2 : %3", "mix(%3, %2, notEqual(%1, %0))", false},
+#define EW(name, expression, glsl) {SY_OP_##name, glsl},
+#include "graph/ops/elementwise.def"
+#undef EW
 };
 
-/* The table's text with the arguments put in. */
-static void fill(sy_text *out, const char *text, const char *const *args, const char *type, const char *none)
+/* The table's text with the arguments put in for a, b and c where they stand alone. */
+static void fill(sy_text *out, const char *text, const char *const *args)
 {
-    for (; *text; text++) {
-        if (*text != '%') {
-            sy_text_add_bytes(out, text, 1);
-            continue;
-        }
-        text++;
-        sy_text_add(out, *text == 'T' ? type : *text == '0' ? none : args[*text - '1']);
+    for (const char *p = text; *p;) {
+        size_t word = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
+        if (word == 1 && *p >= 'a' && *p <= 'c')
+            sy_text_add(out, args[*p - 'a']);
+        else
+            sy_text_add_bytes(out, p, word ? word : 1);
+        p += word ? word : 1;
     }
 }
 
@@ -65,7 +41,7 @@ static sy_val pull_elementwise(sy_gen *gen, sy_value value, const struct element
 {
     const sy_node *node = &gen->graph->nodes[value];
     sy_val arg[3] = {zero, zero, zero};
-    const char *text[3] = {0}, *none;
+    const char *text[3] = {0};
     sy_ix at[SY_MAX_RANK];
     sy_text line = {0};
     int width = 1;
@@ -78,10 +54,8 @@ static sy_val pull_elementwise(sy_gen *gen, sy_value value, const struct element
         return arg[0];
     for (uint32_t i = 0; i < node->n_args && i < 3; i++)
         text[i] = sy_gen_wide(gen, arg[i], width);
-    none = sy_gen_wide(gen, sy_gen_literal(gen, arg[0].dtype, 0), width);
-    gen->math = gen->math || row->math;
-    fill(&line, width == 4 && row->wide ? row->wide : row->text, text,
-         sy_gen_type(sy_gen_register(node->type.dtype), width), none);
+    gen->math = gen->math || strstr(row->text, "sy_");
+    fill(&line, row->text, text);
     sy_val result = sy_gen_temp(gen, node->type.dtype, width, "%s", line.data ? line.data : "0");
     if (!line.data || line.failed)
         sy_gen_fail(gen, "out of memory");
