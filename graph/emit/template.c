@@ -116,7 +116,7 @@ static bool expand(expansion *e, const char *line, const char *end)
         int64_t n = 0;
         if (is(line, "//@for ") || is(line, "//@if ")) {
             bool loop = is(line, "//@for ");
-            const char *first = text + (loop ? 7 : 5), *count = loop ? skip_space(first + word(first)) : first;
+            const char *first = text + (loop ? 7 : 6), *count = loop ? skip_space(first + word(first)) : first;
             const char *stop = block_end(e, next);
             if (!number(e, count, word(count), &n))
                 return false;

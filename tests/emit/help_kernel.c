@@ -78,7 +78,7 @@ static double word_value(const void *data, sy_dtype dtype, uint64_t i)
         return sy_f16_to_double(((const uint16_t *)data)[i]);
     if (dtype == SY_BF16)
         return sy_bf16_to_double(((const uint16_t *)data)[i]);
-    return dtype == SY_I32 ? ((const int32_t *)data)[i] : ((const uint32_t *)data)[i];
+    return dtype == SY_I32 ? (double)((const int32_t *)data)[i] : (double)((const uint32_t *)data)[i];
 }
 
 /* Rows of slots past a route's count mean nothing: how many elements of the value do. */

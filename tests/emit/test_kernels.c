@@ -45,7 +45,8 @@ static void test_elementwise(int32_t n)
 static void test_large_angles(void)
 {
     sy_graph *g = sy_graph_create("angles");
-    sy_value x = sy_mul(g, in(g, "x", SY_T(SY_F32, 1000)), sy_const(g, 20000));
+    sy_value whole = sy_unary(g, SY_OP_FLOOR, sy_mul(g, in(g, "x", SY_T(SY_F32, 1000)), sy_const(g, 1024)));
+    sy_value x = sy_mul(g, whole, sy_const(g, 18.25)); /* exact in f32, as the reference takes it */
     sy_value y = sy_concat(g, (sy_value[]){sy_unary(g, SY_OP_SIN, x), sy_unary(g, SY_OP_COS, x)}, 2, 0);
     expect("sin and cos of large angles", g, map_of(y), 1e-6);
     g = sy_graph_create("tails");
@@ -157,7 +158,7 @@ static void test_rows(int32_t r, int32_t n)
         char name[64];
         snprintf(name, sizeof name, "%s %dx%d", sy_op_get(ops[i])->name, r, n);
         sy_graph *g = sy_graph_create("rows");
-        sy_value x = sy_mul(g, in(g, "x", SY_T(SY_F32, r, n)), sy_const(g, 3)), y = sy_row(g, ops[i], x, 1e-5);
+        sy_value x = sy_mul(g, in(g, "x", SY_T(SY_F32, r, n)), sy_const(g, 3)), y = sy_row(g, ops[i], x, i > 0 && i < 4 ? 1e-5 : 0);
         sy_value out = sy_add(g, sy_mul(g, y, in(g, "scale", SY_T(SY_F32, r, 1))), sy_const(g, 0.5));
         expect(name, g, anchored(SY_GROUP_ROW, y, out), 0);
     }
