@@ -1,8 +1,8 @@
-/* Barriers: one stands before a dispatch if bytes it reads were written, or bytes it writes were read or written, since the
- * last barrier, and nowhere else. Compared are the ranges of memory, not values, so reuse of arena bytes is seen as what it is.
- * A barrier makes all earlier writes visible, so it clears the list. The first dispatch always has one: the replay before,
- * or the host, wrote what it reads.
- * Within a dispatch a state may be read and written at the same index (see fuse_ends.c): no hazard between dispatches. */
+/* Barriers: one stands before a dispatch if bytes it reads were written, or bytes it writes were read or written, since
+ * the last barrier, and nowhere else. Compared are the ranges of memory, not values, so reuse of arena bytes is seen as
+ * what it is. A barrier makes all earlier writes visible, so it clears the list. The first dispatch always has one: the
+ * replay before, or the host, wrote what it reads. Within a dispatch a state may be read and written at the same index
+ * (see fuse_ends.c): no hazard between dispatches. */
 #include "graph/passes/passes.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* How much of its inputs a group touches, for the traffic that --stats reports. */
 #include "graph/passes/passes.h"
 
-/* The walk goes from the group's outputs to its inputs as in plan.h; along each path the smallest element count of the views
- * passed since the last op bounds what that path touches. A slice of a shared value (adaLN) counts as the slice. Paths
- * longer than networks have are counted as reading all. */
+/* The walk goes from the group's outputs to its inputs as in plan.h; along each path the smallest element count of the
+ * views passed since the last op bounds what that path touches. A slice of a shared value (adaLN) counts as the slice.
+ * Paths longer than networks have are counted as reading all. */
 enum { DEEPEST = 200 };
 
 typedef struct counting {

@@ -1,6 +1,6 @@
-/* Choose kernels: template variant, tile and grid of each group, decided by graph/emit from the manifest and the device's limits, one
- * group at a time in the order of dispatch. Consumers of a route tell it their tiles here, before the group that
- * builds the route is emitted. Sound because variants of a template compute the same. */
+/* Choose kernels: template variant, tile and grid of each group, decided by graph/emit from the manifest and the
+ * device's limits, one group at a time in the order of dispatch. Consumers of a route tell it their tiles here, before
+ * the group that builds the route is emitted. Sound because variants of a template compute the same. */
 #include "graph/passes/passes.h"
 
 bool sy_pass_choose_kernels(sy_plan *plan, sy_error *error)

@@ -28,8 +28,8 @@ static bool check_print(const sy_compile_params *params, sy_error *error)
     for (const sy_pass *pass = sy_pipeline; pass->name; pass++)
         if (!strcmp(pass->name, params->print_after))
             return true;
-    return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "there is no pass \"%s\" to print after; \"all\" prints after each.",
-                   params->print_after);
+    return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                   "there is no pass \"%s\" to print after; \"all\" prints after each.", params->print_after);
 }
 
 sy_program *sy_compile(const sy_graph *graph, const sy_compile_params *params, sy_error *error)

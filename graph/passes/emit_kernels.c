@@ -1,5 +1,5 @@
-/* Emit: each group's GLSL, and, unless only the plan is asked for, its SPIR-V through the cache. Groups of equal text are one
- * kernel: what differs between equal layers travels in push words, so deep networks have few kernels. */
+/* Emit: each group's GLSL, and, unless only the plan is asked for, its SPIR-V through the cache. Groups of equal text
+ * are one kernel: what differs between equal layers travels in push words, so deep networks have few kernels. */
 #include "graph/passes/passes.h"
 
 #include "graph/base/hash.h"

@@ -1,5 +1,5 @@
-/* Facts of ops and plans that several passes ask for. Derived, never stored: a pass may change the graph freely and the next
- * question is answered from what is there. */
+/* Facts of ops and plans that several passes ask for. Derived, never stored: a pass may change the graph freely and the
+ * next question is answered from what is there. */
 #include "graph/passes/passes.h"
 
 #include <string.h>

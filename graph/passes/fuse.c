@@ -1,13 +1,14 @@
 /* Fuse: every op that costs work gets a group, which becomes one dispatch.
  *
  * One walk in topological order decides for each value: stored already (leaves, load-time values), free, a view, or an
- * op. Matmuls, attention, row ops and routes open a group, or join one as a further anchor. A map op joins, as epilogue, the
- * latest group that makes one of its arguments, if the rules allow; else it is recomputed by its reader if that is cheap, as
- * prologue; else it is a map group of its own. Afterwards groups are improved as wholes (fuse_merge.c), and ends settled (fuse_ends.c).
+ * op. Matmuls, attention, row ops and routes open a group, or join one as a further anchor. A map op joins, as
+ * epilogue, the latest group that makes one of its arguments, if the rules allow; else it is recomputed by its reader
+ * if that is cheap, as prologue; else it is a map group of its own. Afterwards groups are improved as wholes
+ * (fuse_merge.c), and ends settled (fuse_ends.c).
  *
- * Sound because the graph's meaning is not touched: groups only say which values meet in one dispatch. What must hold is that groups
- * wait for each other without cycles, which every join checks, and that each op of a group finds what it reads
- * either at its own index (spine) or in memory written before (inputs), which the join rules check. */
+ * Sound because the graph's meaning is not touched: groups only say which values meet in one dispatch. What must hold
+ * is that groups wait for each other without cycles, which every join checks, and that each op of a group finds what it
+ * reads either at its own index (spine) or in memory written before (inputs), which the join rules check. */
 #include "graph/passes/fuse.h"
 
 #include <stdlib.h>

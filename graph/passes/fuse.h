@@ -46,7 +46,7 @@ typedef struct sy_fuser {
     sy_value *users;
     uint32_t *seen, stamp; /* marks of the running walk */
     uint32_t *group_seen;
-    sy_value *stack;       /* room for one entry an argument, and one */
+    sy_value *stack; /* room for one entry an argument, and one */
     sy_fuse_group *groups;
     uint32_t n_groups;
     sy_fuse_layout *layouts;
@@ -71,7 +71,8 @@ typedef struct sy_fuse_size {
 sy_fuse_size sy_fuse_measure(sy_fuser *f, int32_t group); /* outputs: at most so many; users not decided count */
 bool sy_fuse_fits(sy_fuser *f, int32_t group);            /* the device's buffers, and the bounds of sy_group */
 bool sy_fuse_is_output(const sy_fuser *f, sy_value member);
-bool sy_fuse_collect(sy_fuser *f, int32_t group, sy_group *out, sy_error *error); /* inputs and outputs, in structural order */
+bool sy_fuse_collect(sy_fuser *f, int32_t group, sy_group *out,
+                     sy_error *error); /* inputs and outputs, in structural order */
 
 /* fuse_join.c */
 int32_t sy_fuse_new_group(sy_fuser *f, sy_group_kind kind, sy_value first, bool anchor);
@@ -80,16 +81,17 @@ bool sy_fuse_join_epilogue(sy_fuser *f, sy_value value); /* a map op behind what
 bool sy_fuse_join_rows(sy_fuser *f, sy_value value);     /* a ROW op as further anchor */
 bool sy_fuse_join_pair(sy_fuser *f, sy_value value);     /* a matmul as second anchor: gate x up */
 bool sy_fuse_join_end(sy_fuser *f, sy_value view);       /* a view that is an end behind what it views */
-/* A value's permutation relative to the anchors of `group`, if it is made of its members by reshapes and transposes alone. */
+/* A value's permutation relative to the anchors of `group`, if it is made of its members by reshapes and transposes
+ * alone. */
 bool sy_fuse_spine(sy_fuser *f, int32_t group, sy_value value, uint32_t *layout, sy_value *member);
 
 /* fuse_pull.c */
-bool sy_fuse_pull(sy_fuser *f, sy_value value);         /* may a map op be recomputed by its users? sets cost */
-void sy_fuse_spill(sy_fuser *f, int32_t group);         /* gives pulled values groups of their own until it fits */
+bool sy_fuse_pull(sy_fuser *f, sy_value value); /* may a map op be recomputed by its users? sets cost */
+void sy_fuse_spill(sy_fuser *f, int32_t group); /* gives pulled values groups of their own until it fits */
 
 /* fuse_merge.c: after every value is decided. */
-void sy_fuse_dissolve(sy_fuser *f);         /* small maps into their only reader */
-void sy_fuse_merge_siblings(sy_fuser *f);   /* maps, and rows, side by side */
-void sy_fuse_sink_views(sy_fuser *f);       /* permuted stores */
+void sy_fuse_dissolve(sy_fuser *f);       /* small maps into their only reader */
+void sy_fuse_merge_siblings(sy_fuser *f); /* maps, and rows, side by side */
+void sy_fuse_sink_views(sy_fuser *f);     /* permuted stores */
 
 #endif

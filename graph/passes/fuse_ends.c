@@ -1,10 +1,11 @@
-/* Ends. An end names a place: the output space, or the state that a carry writes. So the value of each end must be one that a
- * group stores there, and that nothing else wants elsewhere. Where that is not so a reshape to the same type is put between: a copy, which
- * mostly rides as one more output of the group that makes the value.
+/* Ends. An end names a place: the output space, or the state that a carry writes. So the value of each end must be one
+ * that a group stores there, and that nothing else wants elsewhere. Where that is not so a reshape to the same type is
+ * put between: a copy, which mostly rides as one more output of the group that makes the value.
  *
- * Carries are written straight into their state, by the group that makes the value, if that is safe: no other group that reads the old state
- * must run after it (order sees to that, unless it would close a cycle), and if the group itself reads the old state, then each
- * element only where it writes it. Where it is not safe a group of its own copies the value at the end. */
+ * Carries are written straight into their state, by the group that makes the value, if that is safe: no other group
+ * that reads the old state must run after it (order sees to that, unless it would close a cycle), and if the group
+ * itself reads the old state, then each element only where it writes it. Where it is not safe a group of its own copies
+ * the value at the end. */
 #include "graph/passes/fuse.h"
 #include "graph/passes/rewrite.h"
 
@@ -59,8 +60,9 @@ static sy_value concat_tree(sy_graph *graph, const sy_node *node, sy_value *part
         uint32_t made = 0;
         for (uint32_t i = 0; i < n; i += most) {
             uint32_t some = n - i < most ? n - i : most;
-            parts[made++] = some == 1 ? parts[i]
-                                      : sy_graph_add(graph, SY_OP_CONCAT, parts + i, some, &node->attributes, NULL, NULL);
+            parts[made++] = some == 1
+                                ? parts[i]
+                                : sy_graph_add(graph, SY_OP_CONCAT, parts + i, some, &node->attributes, NULL, NULL);
         }
         n = made;
     }
@@ -168,8 +170,8 @@ static bool add_copy(sy_plan *plan, sy_end *end, sy_error *error)
         return sy_graph_check(plan->graph, error);
     plan->graph->nodes[copy].group = (int32_t)plan->n_groups;
     end->value = copy;
-    plan->groups[plan->n_groups++] = (sy_group){
-        .kind = SY_GROUP_MAP, .inputs = {value}, .n_inputs = 1, .outputs = {copy}, .n_outputs = 1};
+    plan->groups[plan->n_groups++] =
+        (sy_group){.kind = SY_GROUP_MAP, .inputs = {value}, .n_inputs = 1, .outputs = {copy}, .n_outputs = 1};
     return true;
 }
 

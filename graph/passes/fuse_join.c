@@ -1,6 +1,6 @@
 /* When an op may join a group that makes one of its arguments. The rules are those plan.h states for groups; each join
- * is checked three ways: indices (every element needs only anchor elements that are at hand), order (nothing else the op
- * reads may wait for the group: groups stay without cycles), and buffers (what the group binds fits the device). */
+ * is checked three ways: indices (every element needs only anchor elements that are at hand), order (nothing else the
+ * op reads may wait for the group: groups stay without cycles), and buffers (what the group binds fits the device). */
 #include "graph/passes/fuse.h"
 
 #include <stdlib.h>
@@ -102,7 +102,8 @@ static uint64_t count_of(const sy_fuser *f, sy_value value)
     return sy_type_count(&f->graph->nodes[value].type);
 }
 
-/* Element-wise behind a MATMUL, ATTENTION or MAP group: at least one argument on the spine, unbroadcast; all such in one layout. */
+/* Element-wise behind a MATMUL, ATTENTION or MAP group: at least one argument on the spine, unbroadcast; all such in
+ * one layout. */
 static bool fits_elements(sy_fuser *f, int32_t group, sy_value value, uint32_t *layout)
 {
     const sy_node *node = &f->graph->nodes[value];
@@ -137,7 +138,8 @@ static bool one_a_row(const sy_type *type, const sy_type *whole)
     return true;
 }
 
-/* Is `value` a row value of `group`, readable at the index of an op of type `at`, of the same row? Sets *reads_group if it is. */
+/* Is `value` a row value of `group`, readable at the index of an op of type `at`, of the same row? Sets *reads_group if
+ * it is. */
 static bool fits_row_argument(sy_fuser *f, int32_t group, sy_value value, const sy_type *at, bool *reads_group)
 {
     uint32_t layout;
@@ -211,13 +213,13 @@ static bool join_as_epilogue(sy_fuser *f, int32_t group, sy_value value)
     uint32_t layout = 0;
     if (f->groups[group].kind == SY_GROUP_ROUTE)
         return false;
-    bool may = f->groups[group].kind == SY_GROUP_ROW
-                   ? fits_rows(f, group, value) || fits_take_last(f, group, value)
-                   : fits_elements(f, group, value, &layout);
+    bool may = f->groups[group].kind == SY_GROUP_ROW ? fits_rows(f, group, value) || fits_take_last(f, group, value)
+                                                     : fits_elements(f, group, value, &layout);
     return may && join_if_fits(f, group, value, layout);
 }
 
-/* The groups that make arguments of `value`, latest first: the later a group, the less can stand between it and the op. */
+/* The groups that make arguments of `value`, latest first: the later a group, the less can stand between it and the op.
+ */
 static uint32_t candidates(const sy_fuser *f, sy_value value, int32_t out[4])
 {
     const sy_node *node = &f->graph->nodes[value];

@@ -1,11 +1,12 @@
 /* After every value has its place: three improvements that look at groups as wholes.
  *
  * dissolve       a small map that one group alone reads is recomputed there
- * merge_siblings maps of one size, or row ops over equally many rows, that read a value in common and do not wait for each
- *                other become one dispatch (query and key norm; the updates of sampler state)
- * sink_views     a stored value whose only use is a chain of reshapes and transposes is stored in the last one's layout (head merge)
+ * merge_siblings maps of one size, or row ops over equally many rows, that read a value in common and do not wait for
+ * each other become one dispatch (query and key norm; the updates of sampler state) sink_views     a stored value whose
+ * only use is a chain of reshapes and transposes is stored in the last one's layout (head merge)
  *
- * Each keeps what makes groups legal: no cycles (checked by reachability), buffers (checked by counting), spine rules. */
+ * Each keeps what makes groups legal: no cycles (checked by reachability), buffers (checked by counting), spine rules.
+ */
 #include "graph/passes/fuse.h"
 
 enum { WINDOW = 12, CHEAP = 6 };
@@ -65,7 +66,8 @@ static bool same_shape_of_work(const sy_fuser *f, const sy_fuse_group *a, const 
     return x->dim[x->rank - 1] == y->dim[y->rank - 1];
 }
 
-/* Do the two read a value of another group, or a state or input, in common? Weights do not count: sharing them saves nothing. */
+/* Do the two read a value of another group, or a state or input, in common? Weights do not count: sharing them saves
+ * nothing. */
 static bool share_input(sy_fuser *f, int32_t a, int32_t b)
 {
     sy_group one, two;
@@ -159,4 +161,3 @@ void sy_fuse_sink_views(sy_fuser *f)
         }
     }
 }
-

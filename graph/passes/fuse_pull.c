@@ -1,15 +1,16 @@
-/* When a map op that could not join a group is recomputed by whoever reads it, instead of being stored by a dispatch of its
- * own: when that repeats little work. Cost is counted in operations an element; a reader repeats it as often as it
- * reads each element: a matmul once a tile of the other side, a row op once a pass, a map once, or more if it broadcasts.
- * Any choice here is sound; bounds only keep it from being slow. */
+/* When a map op that could not join a group is recomputed by whoever reads it, instead of being stored by a dispatch of
+ * its own: when that repeats little work. Cost is counted in operations an element; a reader repeats it as often as it
+ * reads each element: a matmul once a tile of the other side, a row op once a pass, a map once, or more if it
+ * broadcasts. Any choice here is sound; bounds only keep it from being slow. */
 #include "graph/passes/fuse.h"
 
 enum {
-    CHEAP = 4,       /* a scale and a shift, a cast: nothing beside the load itself */
-    MODEST = 12,     /* one transcendental or a few operations: fine where it is repeated two or three times */
-    ANY = 1 << 20,   /* once is never too often */
-    FEW_ROWS = 64,   /* matmuls of so few rows wait for their weights */
-    TINY = 64        /* elements of values that may be recomputed by many readers */
+    CHEAP = 4,     /* a scale and a shift, a cast: nothing beside the load itself */
+    MODEST = 12,   /* one transcendental or a few operations: fine where it is repeated two or three times */
+    ANY = 1 << 20, /* once is never too often */
+    FEW_ROWS = 64, /* matmuls of so few rows wait for their weights */
+    TINY = 1024,   /* elements of values that may be recomputed by many readers, if those are maps themselves */
+    BOUNDED = 64   /* what such a value may cost: it grows with every reader that is recomputed in turn */
 };
 
 static uint32_t weight(const sy_node *node)
@@ -119,6 +120,19 @@ static bool reads_no_group(const sy_fuser *f, const sy_node *node)
     return true;
 }
 
+static bool read_by_maps(const sy_fuser *f, sy_value value, int depth)
+{
+    for (uint32_t i = f->first_user[value]; i < f->first_user[value + 1]; i++) {
+        sy_value user = f->users[i];
+        sy_class class = sy_op_get(f->graph->nodes[user].op)->class;
+        bool small = sy_type_count(&f->graph->nodes[user].type) <= TINY;
+        if (!small ||
+            (class != SY_CLASS_MAP && (class != SY_CLASS_VIEW || depth == 16 || !read_by_maps(f, user, depth + 1))))
+            return false;
+    }
+    return true;
+}
+
 bool sy_fuse_pull(sy_fuser *f, sy_value value)
 {
     const sy_node *node = &f->graph->nodes[value];
@@ -132,7 +146,8 @@ bool sy_fuse_pull(sy_fuser *f, sy_value value)
     sy_value reader = only_reader(f, value, 0);
     if (reader)
         return fine_for(f, value, reader);
-    return !heavy && f->cost[value] <= MODEST && sy_type_count(&node->type) <= TINY && reads_no_group(f, node);
+    return !heavy && f->cost[value] <= BOUNDED && sy_type_count(&node->type) <= TINY && reads_no_group(f, node) &&
+           read_by_maps(f, value, 0);
 }
 
 /* Memory values that `pulled` reads: as a group of its own, for the moment of counting. */
@@ -147,7 +162,8 @@ static uint32_t inputs_of(sy_fuser *f, sy_value pulled)
     return inputs;
 }
 
-/* The value pulled by members of `group` that reads the most, at least two values: storing it frees buffers. 0: none. */
+/* The value pulled by members of `group` that reads the most, at least two values: storing it frees buffers. 0: none.
+ */
 static sy_value fattest(sy_fuser *f, int32_t group)
 {
     sy_value best = 0;

@@ -16,8 +16,8 @@ static void push_args(sy_fuser *f, sy_value value, uint32_t *top)
         f->stack[(*top)++] = node->args[i];
 }
 
-/* Empties the stack, going back through everything; true as soon as a member of `group` is met. Each value is expanded at most
- * once, so the stack holds no more than one entry an argument. */
+/* Empties the stack, going back through everything; true as soon as a member of `group` is met. Each value is expanded
+ * at most once, so the stack holds no more than one entry an argument. */
 static bool walk_back(sy_fuser *f, uint32_t top, int32_t group)
 {
     while (top) {

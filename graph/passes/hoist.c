@@ -1,13 +1,13 @@
-/* What depends on weights and constants alone is computed once, when weights are loaded. This pass says what (load_time), and
- * puts matmul weights in the layout kernels want: right arguments as [K,N] ([E,K,N]), so that neighbouring columns, which
- * neighbouring lanes compute, lie side by side.
+/* What depends on weights and constants alone is computed once, when weights are loaded. This pass says what
+ * (load_time), and puts matmul weights in the layout kernels want: right arguments as [K,N] ([E,K,N]), so that
+ * neighbouring columns, which neighbouring lanes compute, lie side by side.
  *
- * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its arguments
- * many times over costs little where it is read and much to keep. So from the users backwards such values are given back to
- * the kernels that read them. Routes are made on the device only, where their tile list belongs.
+ * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its
+ * arguments many times over costs little where it is read and much to keep. So from the users backwards such values are
+ * given back to the kernels that read them. Routes are made on the device only, where their tile list belongs.
  *
- * Sound: load-time values depend on nothing that changes from run to run; transposing both the weight and the flag that says how it is
- * read changes nothing. */
+ * Sound: load-time values depend on nothing that changes from run to run; transposing both the weight and the flag that
+ * says how it is read changes nothing. */
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 
@@ -72,7 +72,8 @@ static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
     }
 }
 
-/* Cheap where it is read, or large to keep? `as_weight`: read as the right argument of a matmul, where it must be plain. */
+/* Cheap where it is read, or large to keep? `as_weight`: read as the right argument of a matmul, where it must be
+ * plain. */
 static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weight)
 {
     if (widens(graph, node))
@@ -105,7 +106,9 @@ static bool mark(sy_graph *graph, sy_error *error)
         bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
         bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
         for (uint32_t i = 0; i < node->n_args; i++)
-            read[node->args[i]] |= node->load_time ? READ_EARLY : (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT : READ;
+            read[node->args[i]] |= node->load_time                     ? READ_EARLY
+                                   : (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT
+                                                                       : READ;
     }
     free(read);
     return true;
@@ -122,5 +125,5 @@ bool sy_pass_hoist(sy_plan *plan, sy_error *error)
     else
         sy_no_memory(&rewrite.graph->error);
     free(columns_first);
-    return sy_rewrite_end(&rewrite, plan, error) && mark(plan->graph, error);
+    return sy_rewrite_end(&rewrite, plan, error) && sy_rewrite_sweep(plan, error) && mark(plan->graph, error);
 }

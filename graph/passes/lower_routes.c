@@ -1,13 +1,15 @@
 /* Route producers become tensors and one route.build for each route that something reads.
  *
- * Every producer and transformer is a rewrite of a list of entries (row, target, weight), an entry with a target below 0
- * standing for none: top_k makes the list row by row, split replaces the targets of masked rows, capacity drops entries.
- * So a chain of any of them is a chain of element-wise ops on the lists, which fuse into the kernels around them, and only the end
- * of the chain is built as a route. A link of the chain that something else reads is built as well; a link nobody reads is not.
+ * Every producer and transformer is a rewrite of a list of entries (row, target, weight), an entry with a target below
+ * 0 standing for none: top_k makes the list row by row, split replaces the targets of masked rows, capacity drops
+ * entries. So a chain of any of them is a chain of element-wise ops on the lists, which fuse into the kernels around
+ * them, and only the end of the chain is built as a route. A link of the chain that something else reads is built as
+ * well; a link nobody reads is not.
  *
- * Capacity is counted in list order. As the last link it is left to route.build, with the list in the order asked for; followed by
- * another link it is applied at once: entry i is dropped if `capacity` entries of its group and target have a lower
- * key, counted by comparing all pairs. That is quadratic, but exact, deterministic, and no published network needs it. */
+ * Capacity is counted in list order. As the last link it is left to route.build, with the list in the order asked for;
+ * followed by another link it is applied at once: entry i is dropped if `capacity` entries of its group and target have
+ * a lower key, counted by comparing all pairs. That is quadratic, but exact, deterministic, and no published network
+ * needs it. */
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 
@@ -65,8 +67,8 @@ static list from_expert_choice(sy_graph *g, const sy_node *node, const sy_node *
     int32_t rows = old_scores->type.dim[0], targets = old_scores->type.dim[1], k = node->attributes.k;
     int32_t in_group = node->attributes.group_rows ? node->attributes.group_rows : rows, groups = rows / in_group;
     list l = {.n_rows = rows, .n_targets = targets, .length = groups * targets * k};
-    sy_value by_target = sy_transpose(g, sy_reshape(g, scores, SY_T(SY_F32, groups, in_group, targets)),
-                                      (const int32_t[]){0, 2, 1});
+    sy_value by_target =
+        sy_transpose(g, sy_reshape(g, scores, SY_T(SY_F32, groups, in_group, targets)), (const int32_t[]){0, 2, 1});
     sy_value ids = sy_top_k(g, by_target, k);
     sy_value first = sy_mul(g, sy_iota(g, SY_T(SY_I32, groups, 1, 1), 0), whole_number(g, in_group));
     l.rows = flat(g, sy_add(g, ids, first), l.length);
@@ -106,8 +108,9 @@ static void apply_capacity(sy_graph *g, list *l, sy_value key, sy_value then)
     sy_value rows = flat(g, l->rows, l->length), targets = flat(g, l->targets, l->length);
     sy_value before = pairs(g, SY_OP_LESS, key, key, l->length);
     if (then)
-        before = sy_add(g, before, sy_mul(g, pairs(g, SY_OP_EQUAL, key, key, l->length),
-                                          pairs(g, SY_OP_LESS, then, then, l->length)));
+        before =
+            sy_add(g, before,
+                   sy_mul(g, pairs(g, SY_OP_EQUAL, key, key, l->length), pairs(g, SY_OP_LESS, then, then, l->length)));
     before = sy_mul(g, before, pairs(g, SY_OP_EQUAL, targets, targets, l->length));
     if (l->group_rows) {
         sy_value group = sy_binary(g, SY_OP_DIV, rows, whole_number(g, l->group_rows));
@@ -176,8 +179,8 @@ static void limit(sy_graph *g, list *l, const sy_node *node)
     l->capacity = a->capacity;
     l->group_rows = a->group_rows;
     l->choice_major = choice_major;
-    if (!l->by_row) /* the list may be in any order */
-        apply_capacity(g, l, a->order ? l->choice : l->rows, a->order ? l->rows : l->choice);
+    if (!l->by_row) /* the list may be in any order; order 1 is for top_k alone */
+        apply_capacity(g, l, l->rows, l->choice);
 }
 
 static list lowered(sy_rewrite *rewrite, const list *lists, sy_value v)

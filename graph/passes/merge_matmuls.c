@@ -1,6 +1,6 @@
 /* Matmuls that read the same few rows and differ only in their weights become one matmul over the weights side by side
- * (joined at load time) and slices of its result: the adaLN projections of all blocks are then one dispatch per step. If
- * each of them has a bias added, and nothing else sees the sum before the bias, the biases are joined and added too.
+ * (joined at load time) and slices of its result: the adaLN projections of all blocks are then one dispatch per step.
+ * If each of them has a bias added, and nothing else sees the sum before the bias, the biases are joined and added too.
  *
  * Sound: column n of a matmul depends on column n of its right argument alone. Worth it only for few rows, where a
  * matmul is bound by reading weights and by being launched; with many rows each one fills the device by itself.
@@ -39,7 +39,8 @@ static bool mergeable(const merge *m, sy_value value)
     if (!m->live[value] || node->op != SY_OP_MATMUL || node->load_time || !at(m, node->args[1])->load_time)
         return false;
     const sy_type *left = &at(m, node->args[0])->type;
-    return at(m, node->args[1])->type.rank == 2 && sy_type_count(left) / (uint64_t)left->dim[left->rank - 1] <= MOST_ROWS;
+    return at(m, node->args[1])->type.rank == 2 &&
+           sy_type_count(left) / (uint64_t)left->dim[left->rank - 1] <= MOST_ROWS;
 }
 
 /* Weights that can lie side by side. */
@@ -67,6 +68,13 @@ static sy_value add(merge *m, sy_op op, const sy_value *args, uint32_t n, const 
     return sy_graph_add(m->rewrite->graph, op, args, n, attributes, NULL, NULL);
 }
 
+/* What joins the parts of many scopes stands in none. */
+static void no_scope(merge *m)
+{
+    m->rewrite->graph->scope = "";
+    m->rewrite->scope = NULL;
+}
+
 /* The joined weights or biases: new values of old[0 … n-1], side by side. */
 static sy_value joined(merge *m, const sy_value *old, uint32_t n, int axis, sy_error *error)
 {
@@ -74,6 +82,7 @@ static sy_value joined(merge *m, const sy_value *old, uint32_t n, int axis, sy_e
     for (uint32_t i = 0; i < n; i++)
         if (!(parts[i] = sy_rewrite_need(m->rewrite, old[i], error)))
             return 0;
+    no_scope(m);
     return add(m, SY_OP_CONCAT, parts, n, &(sy_attributes){.axis = axis});
 }
 
@@ -96,13 +105,10 @@ static bool merge_these(merge *m, const members *these, sy_error *error)
     sy_value weights[MOST_PARTS];
     for (uint32_t i = 0; i < these->n; i++)
         weights[i] = at(m, these->matmuls[i])->args[1];
-    m->rewrite->graph->scope = "";
-    m->rewrite->scope = NULL;
     sy_value weight = joined(m, weights, these->n, first->attributes.transpose_b ? 0 : 1, error);
     sy_value bias = these->biases ? joined(m, these->biases, these->n, 0, error) : 0;
     sy_attributes attributes = {.transpose_b = first->attributes.transpose_b};
-    m->rewrite->graph->scope = "";
-    m->rewrite->scope = NULL;
+    no_scope(m);
     sy_value whole = add(m, SY_OP_MATMUL, (sy_value[]){m->rewrite->map[first->args[0]], weight}, 2, &attributes);
     if (these->biases)
         whole = add(m, SY_OP_ADD, (sy_value[]){whole, bias}, 2, NULL);

@@ -1,6 +1,6 @@
-/* Order of dispatch. Groups are taken in stages: all groups of a stage can run at once, so one barrier before the stage is enough.
- * The next stage begins with the group that comes first in the program among those that wait for nothing any more, and takes
- * along other such groups if they come soon after it in the program: far ones would only hold memory
+/* Order of dispatch. Groups are taken in stages: all groups of a stage can run at once, so one barrier before the stage
+ * is enough. The next stage begins with the group that comes first in the program among those that wait for nothing any
+ * more, and takes along other such groups if they come soon after it in the program: far ones would only hold memory
  * for longer. Sound because a group is taken only after all it waits for (values it reads, old states it overwrites)
  * is in earlier stages. */
 #include "graph/passes/passes.h"
@@ -96,7 +96,7 @@ bool sy_pass_order(sy_plan *plan, sy_error *error)
         }
         qsort_r(o.by_rank, n, sizeof *o.by_rank, by_last_output, plan);
         fine = take_stages(&o, order) ? apply(plan, &o, order, error)
-                                               : sy_fail(error, SY_CODE_INTERNAL, "groups wait for each other.");
+                                      : sy_fail(error, SY_CODE_INTERNAL, "groups wait for each other.");
     }
     sy_arena_free(&arena);
     return fine;

@@ -1,5 +1,6 @@
-/* The passes of pipeline.c, and what they share. A pass takes the plan, changes its graph or fills in a part of the plan,
- * and returns false only on error. Each lives in the file of its name; the reason why it is sound stands there. */
+/* The passes of pipeline.c, and what they share. A pass takes the plan, changes its graph or fills in a part of the
+ * plan, and returns false only on error. Each lives in the file of its name; the reason why it is sound stands there.
+ */
 #ifndef SY_PASSES_PASSES_H
 #define SY_PASSES_PASSES_H
 
@@ -39,7 +40,8 @@ typedef struct sy_plan_waits {
 bool sy_plan_find_waits(const sy_plan *plan, const int32_t *writers, sy_arena *arena, sy_plan_waits *out);
 /* Bytes of the arena that are live while the groups of the fullest position run, by order of dispatch. */
 uint64_t sy_plan_lower_bound(const sy_plan *plan, const int32_t *writers);
-/* Bytes of `input` that the group touches at least once: what lies under the narrowest of the views it reads through. */
+/* Bytes of `input` that the group touches at least once: what lies under the narrowest of the views it reads through.
+ */
 uint64_t sy_plan_bytes_read(const sy_plan *plan, const sy_group *group, sy_value input);
 /* The group table as comment lines of the text form. */
 void sy_plan_print(const sy_plan *plan, sy_text *out);

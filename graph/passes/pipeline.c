@@ -1,6 +1,6 @@
-/* The pipeline: what happens between a network and a program, one row a pass, in order. Every pass is run by one function
- * that times it, verifies what it left (the graph by the rules of its stage, the plan by sy_plan_verify) and prints it when asked,
- * so a pass that breaks something is named by the error. */
+/* The pipeline: what happens between a network and a program, one row a pass, in order. Every pass is run by one
+ * function that times it, verifies what it left (the graph by the rules of its stage, the plan by sy_plan_verify) and
+ * prints it when asked, so a pass that breaks something is named by the error. */
 #include "graph/passes/passes.h"
 
 #include <stdlib.h>
@@ -8,23 +8,23 @@
 #include <time.h>
 
 const sy_pass sy_pipeline[] = {
-    {"select_taps", "taps that were asked for become outputs of every step, all others go",
-     sy_pass_select_taps, SY_STAGE_SOURCE},
-    {"simplify", "fold constants, drop what changes nothing, share what is equal, to a fixed point",
-     sy_pass_simplify, SY_STAGE_SOURCE},
+    {"select_taps", "taps that were asked for become outputs of every step, all others go", sy_pass_select_taps,
+     SY_STAGE_SOURCE},
+    {"simplify", "fold constants, drop what changes nothing, share what is equal, to a fixed point", sy_pass_simplify,
+     SY_STAGE_SOURCE},
     {"merge_matmuls", "small matmuls of one left argument become one over joined weights (adaLN of all blocks)",
      sy_pass_merge_matmuls, SY_STAGE_SOURCE},
-    {"lower_routes", "chains of route producers become selections and one route.build",
-     sy_pass_lower_routes, SY_STAGE_LOWERED},
+    {"lower_routes", "chains of route producers become selections and one route.build", sy_pass_lower_routes,
+     SY_STAGE_LOWERED},
     {"simplify_lowered", "simplify once more, what lowering made", sy_pass_simplify, SY_STAGE_LOWERED},
     {"hoist", "what depends on weights alone is computed when they are loaded; weights in the layout kernels want",
      sy_pass_hoist, SY_STAGE_LOWERED},
     {"fuse", "ops become groups, one dispatch each: prologue, anchors, epilogue", sy_pass_fuse, SY_STAGE_FUSED},
     {"order", "order of dispatch: independent groups together, lives of values short", sy_pass_order, SY_STAGE_FUSED},
-    {"choose_kernels", "template variant, tile and grid of each group, for this device",
-     sy_pass_choose_kernels, SY_STAGE_FUSED},
-    {"plan_memory", "where every value lies: arenas by liveness, states, weights, inputs, outputs",
-     sy_pass_plan_memory, SY_STAGE_FUSED},
+    {"choose_kernels", "template variant, tile and grid of each group, for this device", sy_pass_choose_kernels,
+     SY_STAGE_FUSED},
+    {"plan_memory", "where every value lies: arenas by liveness, states, weights, inputs, outputs", sy_pass_plan_memory,
+     SY_STAGE_FUSED},
     {"barriers", "a barrier where a hazard is, and nowhere else", sy_pass_barriers, SY_STAGE_FUSED},
     {"emit", "GLSL and SPIR-V of each group, equal kernels once", sy_pass_emit, SY_STAGE_FUSED},
     {"program", "the program the run time gets", sy_pass_program, SY_STAGE_FUSED},
@@ -74,7 +74,8 @@ static double now(void)
 static void print_after(const sy_plan *plan, const sy_pass *pass)
 {
     const sy_compile_params *p = plan->params;
-    if (!p->print || !p->print_after || !plan->graph || (strcmp(p->print_after, "all") && strcmp(p->print_after, pass->name)))
+    if (!p->print || !p->print_after || !plan->graph ||
+        (strcmp(p->print_after, "all") && strcmp(p->print_after, pass->name)))
         return;
     sy_text_printf(p->print, "; after %s: %s\n", pass->name, pass->doc);
     sy_graph_print(plan->graph, p->print);

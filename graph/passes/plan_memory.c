@@ -1,9 +1,11 @@
-/* Where every value lies. Inputs, states, weights and outputs one after another in their spaces; what lives only within a
- * replay shares the arena: two values may have the same bytes if no stage needs both.
+/* Where every value lies. Inputs, states, weights and outputs one after another in their spaces; what lives only within
+ * a replay shares the arena: two values may have the same bytes if no stage needs both.
  *
- * Lives are counted in stages, not in dispatches: groups of a stage run at the same time, so sharing bytes between them would
- * need a barrier that nothing else needs. Offsets are found greedily (largest first, then longest-lived first, then in order of birth):
- * each value goes into the smallest gap, between values whose lives cross its own, that holds it. The lowest peak of the attempts is
+ * Lives are counted in stages, not in dispatches: groups of a stage run at the same time, so sharing bytes between them
+ * would need a barrier that nothing else needs. Only where that costs more than a tenth of memory are lives counted in
+ * dispatches (the pass barriers then sees to the rest). Offsets are found greedily (largest first, then longest-lived
+ * first, then in order of birth): each value goes into the smallest gap, between values whose lives cross its own, that
+ * holds it. Then again, some times, with the value that made the peak placed first. The lowest peak of the attempts is
  * kept. Sound because a value is placed against every placed value that it must not meet.
  *
  * No buffer is larger than one allocation; no value larger than what one binding can reach. */
@@ -17,7 +19,7 @@ enum { TEXEL = 16 }; /* kernels may read whole texels of four words */
 typedef struct life {
     sy_value value;
     uint64_t bytes;
-    uint32_t begin, end; /* stages, both included */
+    uint32_t begin, end; /* stages or positions, both included */
     uint64_t offset;
     uint32_t buffer;
 } life;
@@ -130,8 +132,8 @@ static bool place_ends(sy_plan *plan, sy_error *error)
     return true;
 }
 
-/* The arena values and their lives. */
-static uint32_t find_lives(const sy_plan *plan, const int32_t *writers, life *lives)
+/* The arena values and their lives, in stages or in positions. */
+static uint32_t find_lives(const sy_plan *plan, const int32_t *writers, bool by_stage, life *lives)
 {
     uint32_t n = 0, *index = (uint32_t *)calloc(plan->graph->n_nodes, sizeof *index);
     if (!index)
@@ -139,17 +141,18 @@ static uint32_t find_lives(const sy_plan *plan, const int32_t *writers, life *li
     for (uint32_t g = 0; g < plan->n_groups; g++)
         for (uint32_t i = 0; i < plan->groups[g].n_outputs; i++) {
             sy_value v = plan->groups[g].outputs[i];
-            if (plan->places[v].size)
+            if (plan->places[v].size && plan->places[v].space != SY_SPACE_ARENA)
                 continue;
-            uint32_t stage = plan->groups[g].stage;
-            lives[n++] = (life){v, round_up(sy_type_bytes(&plan->graph->nodes[v].type), TEXEL), stage, stage, 0, 0};
+            uint32_t at = by_stage ? plan->groups[g].stage : g;
+            lives[n++] = (life){v, round_up(sy_type_bytes(&plan->graph->nodes[v].type), TEXEL), at, at, 0, 0};
             index[v] = n;
         }
     for (uint32_t g = 0; g < plan->n_groups; g++)
         for (uint32_t i = 0; i < plan->groups[g].n_inputs; i++) {
             sy_value v = plan->groups[g].inputs[i];
-            if (writers[v] >= 0 && index[v] && lives[index[v] - 1].end < plan->groups[g].stage)
-                lives[index[v] - 1].end = plan->groups[g].stage;
+            uint32_t at = by_stage ? plan->groups[g].stage : g;
+            if (writers[v] >= 0 && index[v] && lives[index[v] - 1].end < at)
+                lives[index[v] - 1].end = at;
         }
     free(index);
     return n;
@@ -227,26 +230,44 @@ static bool attempt(const sy_plan *plan, life *lives, uint32_t n, const life **m
     return true;
 }
 
-static bool place_arena(sy_plan *plan, life *lives, uint32_t n, const life **met, sy_error *error)
+/* The value that reaches highest goes to the front of the order. */
+static void put_peak_first(life *lives, uint32_t n)
+{
+    uint32_t peak = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (lives[i].offset + lives[i].bytes > lives[peak].offset + lives[peak].bytes)
+            peak = i;
+    life first = lives[peak];
+    memmove(lives + 1, lives, peak * sizeof *lives);
+    lives[0] = first;
+}
+
+/* Places the values, if that needs less than `best` bytes, and lowers it. `enough`: no reason to look further. */
+static bool place_arena(sy_plan *plan, life *lives, uint32_t n, const life **met, uint64_t enough, uint64_t *best,
+                        sy_error *error)
 {
     static int (*const orders[])(const void *, const void *) = {by_size, by_length, by_birth};
-    uint64_t best = UINT64_MAX, total, sizes[16];
+    enum { ORDERS = sizeof orders / sizeof *orders, MOVES = 16, MANY = 2000 };
+    uint32_t moves = n < MANY ? MOVES : 1; /* an attempt is quadratic */
+    uint64_t total, sizes[16];
     for (uint32_t i = 0; i < n; i++)
         if (!check_size(plan, lives[i].value, lives[i].bytes, error))
             return false;
-    for (unsigned o = 0; o < sizeof orders / sizeof *orders; o++) {
-        qsort(lives, n, sizeof *lives, orders[o]);
-        if (!attempt(plan, lives, n, met, sizes, &total) || total >= best)
+    for (uint32_t a = 0; a<ORDERS * moves && * best> enough; a++) {
+        if (a % moves == 0)
+            qsort(lives, n, sizeof *lives, orders[a / moves]);
+        else
+            put_peak_first(lives, n);
+        if (!attempt(plan, lives, n, met, sizes, &total) || total >= *best)
             continue;
-        best = total;
+        *best = total;
         memcpy(plan->space_bytes[SY_SPACE_ARENA], sizes, sizeof sizes);
         for (uint32_t i = 0; i < n; i++)
             plan->places[lives[i].value] = (sy_place){SY_SPACE_ARENA, lives[i].buffer, lives[i].offset, lives[i].bytes};
     }
-    if (best == UINT64_MAX && n)
+    if (*best == UINT64_MAX)
         return sy_fail(error, SY_CODE_UNAVAILABLE, "activations need more than 16 allocations of %llu bytes.",
                        (unsigned long long)largest_buffer(plan));
-    plan->stats.arena_bytes = n ? best : 0;
     return true;
 }
 
@@ -283,25 +304,39 @@ static void count_space(sy_plan *plan)
             *totals[i] += plan->space_bytes[spaces[i]][b];
 }
 
+static bool place_activations(sy_plan *plan, const int32_t *writers, sy_arena *arena, sy_error *error)
+{
+    life *lives = sy_arena_array(arena, plan->graph->n_nodes, sizeof *lives);
+    const life **met = sy_arena_array(arena, plan->graph->n_nodes, sizeof *met);
+    uint32_t n = lives && met ? find_lives(plan, writers, true, lives) : UINT32_MAX;
+    uint64_t best = UINT64_MAX;
+    if (n == UINT32_MAX)
+        return sy_no_memory(error);
+    if (n == 0)
+        return true;
+    for (uint32_t i = 0; i < n; i++) /* so that the bound knows them from states and outputs */
+        plan->places[lives[i].value] = (sy_place){SY_SPACE_ARENA, 0, 0, 0};
+    uint64_t bound = sy_plan_lower_bound(plan, writers);
+    plan->stats.arena_lower_bound = bound;
+    if (!place_arena(plan, lives, n, met, bound + bound / 50, &best, error))
+        return false;
+    if (best > bound + bound / 10 && (find_lives(plan, writers, false, lives) == UINT32_MAX ||
+                                      !place_arena(plan, lives, n, met, bound + bound / 50, &best, error)))
+        return sy_no_memory(error);
+    plan->stats.arena_bytes = best;
+    return true;
+}
+
 bool sy_pass_plan_memory(sy_plan *plan, sy_error *error)
 {
     sy_arena arena = {0};
-    uint32_t n_nodes = plan->graph->n_nodes;
     const int32_t *writers = sy_plan_writers(plan, &arena);
-    life *lives = sy_arena_array(&arena, n_nodes, sizeof *lives);
-    const life **met = sy_arena_array(&arena, n_nodes, sizeof *met);
-    plan->places = sy_arena_array(&plan->arena, n_nodes, sizeof *plan->places);
-    bool fine = writers && lives && met && plan->places ? true : sy_no_memory(error);
-    fine = fine && place_leaves(plan, error) && place_weights(plan, error) && place_ends(plan, error);
-    uint32_t n = fine ? find_lives(plan, writers, lives) : 0;
-    if (n == UINT32_MAX)
-        fine = sy_no_memory(error);
-    if (fine && place_arena(plan, lives, n, met, error)) {
-        plan->stats.arena_lower_bound = sy_plan_lower_bound(plan, writers);
+    plan->places = sy_arena_array(&plan->arena, plan->graph->n_nodes, sizeof *plan->places);
+    bool fine = (writers && plan->places) || sy_no_memory(error);
+    fine = fine && place_leaves(plan, error) && place_weights(plan, error) && place_ends(plan, error) &&
+           place_activations(plan, writers, &arena, error);
+    if (fine)
         count_space(plan);
-    } else {
-        fine = false;
-    }
     sy_arena_free(&arena);
     return fine;
 }

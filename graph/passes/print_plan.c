@@ -1,9 +1,13 @@
-/* The plan in words: one comment line a group under the graph's text, for --print-after. As much as is known at that point. */
+/* The plan in words: one comment line a group under the graph's text, for --print-after. As much as is known at that
+ * point. */
 #include "graph/passes/passes.h"
 
-static const char *const kinds[] = {[SY_GROUP_MAP] = "map",         [SY_GROUP_ROW] = "row",
-                                    [SY_GROUP_MATMUL] = "matmul",   [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
-                                    [SY_GROUP_ATTENTION] = "attention", [SY_GROUP_ROUTE] = "route"};
+static const char *const kinds[] = {[SY_GROUP_MAP] = "map",
+                                    [SY_GROUP_ROW] = "row",
+                                    [SY_GROUP_MATMUL] = "matmul",
+                                    [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
+                                    [SY_GROUP_ATTENTION] = "attention",
+                                    [SY_GROUP_ROUTE] = "route"};
 static const char *const spaces[] = {"arena", "state", "weight", "input", "step", "output"};
 
 static void print_values(const sy_plan *plan, sy_text *out, const char *title, const sy_value *values, uint32_t n)
@@ -33,7 +37,8 @@ static void print_group(const sy_plan *plan, uint32_t g, sy_text *out)
         sy_text_add(out, " step");
     print_values(plan, out, "writes", group->outputs, group->n_outputs);
     if (group->variant) {
-        sy_text_printf(out, " kernel %s grid %ux%ux%u", group->variant, group->groups[0], group->groups[1], group->groups[2]);
+        sy_text_printf(out, " kernel %s grid %ux%ux%u", group->variant, group->groups[0], group->groups[1],
+                       group->groups[2]);
         if (group->indirect)
             sy_text_printf(out, " indirect by %%%u.%u", group->route, group->consumer);
     }

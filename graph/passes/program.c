@@ -1,5 +1,5 @@
-/* The last pass: everything a session needs, in one self-contained program. The plan's arena and graph go over to it, so
- * nothing is copied that lies there already. */
+/* The last pass: everything a session needs, in one self-contained program. The plan's arena and graph go over to it,
+ * so nothing is copied that lies there already. */
 #include "graph/passes/passes.h"
 
 #include <stdio.h>

@@ -65,7 +65,8 @@ sy_value sy_rewrite_copy(sy_rewrite *rewrite, sy_value old)
     const sy_node *node = &rewrite->old->nodes[old];
     sy_value few[8], *args = node->n_args <= 8 ? few : malloc(node->n_args * sizeof *args);
     if (!args) {
-        sy_fail(&rewrite->graph->error, SY_CODE_OUT_OF_MEMORY, "no memory to copy a node of %u arguments.", node->n_args);
+        sy_fail(&rewrite->graph->error, SY_CODE_OUT_OF_MEMORY, "no memory to copy a node of %u arguments.",
+                node->n_args);
         return 0;
     }
     for (uint32_t i = 0; i < node->n_args; i++)
@@ -94,8 +95,8 @@ sy_value sy_rewrite_need(sy_rewrite *rewrite, sy_value old, sy_error *error)
     need[old] = true;
     for (sy_value v = old; v > 0; v--)
         for (uint32_t i = 0; need[v] && i < rewrite->old->nodes[v].n_args; i++)
-            need[rewrite->old->nodes[v].args[i]] = !rewrite->map[rewrite->old->nodes[v].args[i]] ||
-                                                   need[rewrite->old->nodes[v].args[i]];
+            need[rewrite->old->nodes[v].args[i]] =
+                !rewrite->map[rewrite->old->nodes[v].args[i]] || need[rewrite->old->nodes[v].args[i]];
     for (sy_value v = 1; v <= old; v++)
         if (need[v] && !rewrite->map[v])
             sy_rewrite_copy(rewrite, v);
@@ -117,4 +118,15 @@ bool sy_rewrite_end(sy_rewrite *rewrite, sy_plan *plan, sy_error *error)
     }
     sy_rewrite_abandon(rewrite);
     return fine;
+}
+
+bool sy_rewrite_sweep(sy_plan *plan, sy_error *error)
+{
+    sy_rewrite rewrite;
+    if (!sy_rewrite_begin(&rewrite, plan->graph, error))
+        return false;
+    for (sy_value v = 1; v < plan->graph->n_nodes; v++)
+        if (rewrite.live[v])
+            sy_rewrite_copy(&rewrite, v);
+    return sy_rewrite_end(&rewrite, plan, error);
 }

@@ -1,7 +1,7 @@
-/* Taps are named values that exist only when somebody asks. A tap whose name fits a requested pattern (`*` stands for any
- * text) becomes a step output; the others lose their end, and with it, in the next pass, all that was computed
- * for them alone. A tapped route is stored as its words, which are copied: the route itself stays where its consumers want it.
- * Sound because ends do not change values. A pattern that fits no tap is an error: it is a mistyped name. */
+/* Taps are named values that exist only when somebody asks. A tap whose name fits a requested pattern (`*` stands for
+ * any text) becomes a step output; the others lose their end, and with it, in the next pass, all that was computed for
+ * them alone. A tapped route is stored as its words, which are copied: the route itself stays where its consumers want
+ * it. Sound because ends do not change values. A pattern that fits no tap is an error: it is a mistyped name. */
 #include "graph/passes/passes.h"
 
 #include <string.h>

@@ -2,8 +2,9 @@
  * simplify_fold.c), equal computations once, dead code left behind; again until a round changes nothing.
  *
  * Sound because each rule gives an equal value (up to rounding where it says so), ops are pure functions of
- * arguments, attributes and type (random_normal too: it is counter-based), and a node without a use cannot be seen. Each rule
- * makes the graph smaller or moves a view or a cast one way only, so rounds end; the bound guards against a mistake in that. */
+ * arguments, attributes and type (random_normal too: it is counter-based), and a node without a use cannot be seen.
+ * Each rule makes the graph smaller or moves a view or a cast one way only, so rounds end; the bound guards against a
+ * mistake in that. */
 #include "graph/passes/simplify.h"
 #include "graph/passes/passes.h"
 
@@ -55,9 +56,8 @@ static uint64_t hash_of(const sy_node *node)
 #define SY_MIX_I(name) hash = mix(hash, (uint32_t)node->attributes.name);
 #define SY_MIX_L(name) hash = mix_bytes(hash, node->attributes.name, sizeof node->attributes.name);
 #define SY_MIX_F(name) hash = mix_bytes(hash, &node->attributes.name, sizeof node->attributes.name);
-#define SY_MIX_V(name) \
-    hash = mix_bytes(hash, node->attributes.name.data, node->attributes.name.count * sizeof(double));
-#define X(kind, name) SY_MIX_##kind(name)
+#define SY_MIX_V(name) hash = mix_bytes(hash, node->attributes.name.data, node->attributes.name.count * sizeof(double));
+#define X(kind, name)  SY_MIX_##kind(name)
     SY_ATTRIBUTE_LIST(X)
 #undef X
     return node->name ? mix_bytes(hash, node->name, strlen(node->name)) : hash;
@@ -116,7 +116,8 @@ sy_value sy_simplify_share(sy_simplifier *s, const sy_node *node)
     for (; s->table[slot]; slot = (slot + 1) & (s->room - 1))
         if (same(&s->graph->nodes[s->table[slot]], node))
             return s->table[slot];
-    sy_value made = sy_graph_add(s->graph, node->op, node->args, node->n_args, &node->attributes, &node->type, node->name);
+    sy_value made =
+        sy_graph_add(s->graph, node->op, node->args, node->n_args, &node->attributes, &node->type, node->name);
     s->table[slot] = made;
     s->used += made != 0;
     return made;

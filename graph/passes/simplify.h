@@ -6,9 +6,9 @@
 #include "graph/passes/rewrite.h"
 
 typedef struct sy_simplifier {
-    sy_graph *graph;       /* the new graph */
-    sy_value *table;       /* values by hash of what they compute, open addressing; 0: empty */
-    uint32_t room, used;   /* room: a power of two, never more than half full */
+    sy_graph *graph;     /* the new graph */
+    sy_value *table;     /* values by hash of what they compute, open addressing; 0: empty */
+    uint32_t room, used; /* room: a power of two, never more than half full */
 } sy_simplifier;
 
 /* The value that computes what `node` says: one that exists, or a new one. 0 when the graph has an error. */

@@ -1,6 +1,7 @@
 /* Views of views become one view; views that change nothing go. And widening casts of weights move outwards past
- * views and concats, so that stacked or transposed half-precision weights stay half precision in memory: the cast is then
- * made where the weight is read. Sound: a view names elements and a cast changes each by itself, so they commute. */
+ * views and concats, so that stacked or transposed half-precision weights stay half precision in memory: the cast is
+ * then made where the weight is read. Sound: a view names elements and a cast changes each by itself, so they commute.
+ */
 #include "graph/passes/simplify.h"
 
 #include <string.h>

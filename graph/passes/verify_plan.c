@@ -1,5 +1,5 @@
-/* The plan's verifier, run after every pass on what has been planned so far. Written for being right rather than quick, and
- * independent of the passes: it recomputes from groups and places what they had to ensure.
+/* The plan's verifier, run after every pass on what has been planned so far. Written for being right rather than quick,
+ * and independent of the passes: it recomputes from groups and places what they had to ensure.
  *
  *   coverage   each value a group reads is there: a leaf, of load time, or stored by a group; stored once
  *   buffers    what a group binds fits the device
@@ -23,7 +23,8 @@ static bool check_coverage(const sy_plan *plan, const int32_t *writers, sy_error
             return sy_fail(error, SY_CODE_INTERNAL, "group #%u stores nothing.", g);
         for (uint32_t i = 0; i < group->n_inputs; i++)
             if (writers[group->inputs[i]] < 0 && !stored_before(&plan->graph->nodes[group->inputs[i]]))
-                return sy_fail(error, SY_CODE_INTERNAL, "group #%u reads %%%u, which nothing stores.", g, group->inputs[i]);
+                return sy_fail(error, SY_CODE_INTERNAL, "group #%u reads %%%u, which nothing stores.", g,
+                               group->inputs[i]);
         for (uint32_t i = 0; i < group->n_outputs; i++)
             if (writers[group->outputs[i]] != (int32_t)g)
                 return sy_fail(error, SY_CODE_INTERNAL, "%%%u is stored by groups #%u and #%d.", group->outputs[i], g,
@@ -62,7 +63,8 @@ static bool check_closed(const sy_plan *plan, uint32_t g, uint32_t *seen, sy_val
         for (uint32_t i = 0; i < node->n_args; i++)
             stack[top++] = node->args[i];
     }
-    return used >= group->n_inputs || sy_fail(error, SY_CODE_INTERNAL, "group #%u has an input that it does not read.", g);
+    return used >= group->n_inputs ||
+           sy_fail(error, SY_CODE_INTERNAL, "group #%u has an input that it does not read.", g);
 }
 
 static bool check_expressions(const sy_plan *plan, sy_arena *arena, sy_error *error)
@@ -113,7 +115,8 @@ static bool check_place(const sy_plan *plan, sy_value v, sy_error *error)
     if (!p->size || p->size < sy_type_bytes(&plan->graph->nodes[v].type))
         return sy_fail(error, SY_CODE_INTERNAL, "%%%u has too little room.", v);
     if (p->offset % plan->limits.offset_alignment)
-        return sy_fail(error, SY_CODE_INTERNAL, "%%%u lies at %llu, which is not aligned.", v, (unsigned long long)p->offset);
+        return sy_fail(error, SY_CODE_INTERNAL, "%%%u lies at %llu, which is not aligned.", v,
+                       (unsigned long long)p->offset);
     if (p->buffer >= 16 || p->offset + p->size > plan->space_bytes[p->space][p->buffer])
         return sy_fail(error, SY_CODE_INTERNAL, "%%%u reaches beyond its buffer.", v);
     return true;
