@@ -97,8 +97,8 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out);
 bool sy_emit_route(sy_gen *gen, sy_text *out);
 
 /* template.c: files of shaders/. A section runs from "//@section NAME" to the next; "//@for i COUNT" … "//@end" repeats,
- * "//@if NAME" … "//@end" keeps if NAME is not 0 ("!NAME": is 0), and @{NAME} stands for a value; @{NAME_quad} and
- * @{NAME_part} for its quotient and remainder by 4. A COUNT may be a number. */
+ * "//@if NAME" … "//@end" keeps if NAME is not 0 ("!NAME": is 0), and @{NAME} stands for a value; @{NAME_quad},
+ * @{NAME_part} and @{NAME_next} for its quotient and remainder by 4 and the number after it. A COUNT may be a number. */
 typedef struct sy_template_value {
     const char *name;
     int64_t number;

@@ -120,7 +120,7 @@ static uint64_t factor(formula *f)
         const char *name;
         uint64_t value;
     } names[] = {{"rows", v->rows}, {"columns", v->columns}, {"local", (uint64_t)v->local[0] * v->local[1] * v->local[2]},
-                 {"step", v->step}, {"anchors", f->problem->n_anchors}, {"d", f->problem->d}, {"e", f->problem->e},
+                 {"step", v->step}, {"anchors", f->problem->n_anchors}, {"d4", (f->problem->d + 3) / 4}, {"e4", (f->problem->e + 3) / 4},
                  {"ids", f->problem->ids}};
     uint64_t value = 0;
     f->at += strspn(f->at, " ");
@@ -132,7 +132,7 @@ static uint64_t factor(formula *f)
         while (*f->at >= '0' && *f->at <= '9')
             value = value * 10 + (uint64_t)(*f->at++ - '0');
     } else {
-        size_t length = strspn(f->at, "abcdefghijklmnopqrstuvwxyz_");
+        size_t length = strspn(f->at, "abcdefghijklmnopqrstuvwxyz_0123456789");
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (strlen(names[i].name) == length && !memcmp(names[i].name, f->at, length))
                 value = names[i].value;

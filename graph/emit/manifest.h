@@ -17,7 +17,7 @@ typedef struct sy_variant {
     uint32_t step;               /* of the inner loop, where it is staged */
     uint32_t anchors;            /* only for this many; 0: any */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
-    char shared[80];             /* bytes, a formula of rows, columns, local, step, anchors, d, e, ids */
+    char shared[80];             /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
 } sy_variant;
 
 /* The table, in order of preference; parsed once in the process. NULL and an error if the manifest is not sound. */

@@ -91,10 +91,12 @@ static bool expand_line(expansion *e, const char *line, const char *end)
         sy_text_add_bytes(e->out, line, (size_t)(at - line));
         size_t length = (size_t)(close - at - 2);
         const sy_template_value *value = find(e, at + 2, length), *base = NULL;
-        if (!value && length > 5 && (!memcmp(close - 5, "_quad", 5) || !memcmp(close - 5, "_part", 5)))
+        if (!value && length > 5 && (!memcmp(close - 5, "_quad", 5) || !memcmp(close - 5, "_part", 5) ||
+                                     !memcmp(close - 5, "_next", 5)))
             base = find(e, at + 2, length - 5);
         if (base) {
-            sy_text_printf(e->out, "%lld", (long long)(close[-1] == 'd' ? base->number / 4 : base->number % 4));
+            int64_t i = base->number;
+            sy_text_printf(e->out, "%lld", (long long)(close[-2] == 'a' ? i / 4 : close[-2] == 'r' ? i % 4 : i + 1));
             line = close + 1;
             continue;
         }

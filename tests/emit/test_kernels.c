@@ -174,6 +174,19 @@ static void test_row_chains(int32_t t, int32_t e, int32_t k)
     expect("gate", g, group, 0);
 }
 
+static void test_attention(int32_t t, int32_t s, int32_t d, int32_t e)
+{
+    char name[64];
+    snprintf(name, sizeof name, "attention %dx%d head %d, %d", t, s, d, e);
+    sy_graph *g = sy_graph_create("attention");
+    /* q from a projection [B, T, H d] with heads split; the result with heads merged again */
+    sy_value q = sy_transpose(g, sy_reshape(g, in(g, "q", SY_T(SY_F32, 2, t, 3 * d)), SY_T(SY_F32, 2, t, 3, d)), (int32_t[]){0, 2, 1, 3});
+    sy_value k = sy_mul(g, in(g, "k", SY_T(SY_F32, 2, 3, s, d)), sy_const(g, 4)), v = in(g, "v", SY_T(SY_F32, 2, 3, s, e));
+    sy_value y = sy_attention(g, q, k, v, 1 / 8.0);
+    sy_value out = sy_reshape(g, sy_transpose(g, y, (int32_t[]){0, 2, 1, 3}), SY_T(SY_F32, 2, t, 3 * e));
+    expect(name, g, anchored(SY_GROUP_ATTENTION, y, out), 0);
+}
+
 int main(void)
 {
     vk_device *devices[8];
@@ -208,6 +221,9 @@ int main(void)
         test_rows(9, 7);
         test_row_chains(9, 8, 2);
         test_row_chains(5, 7, 3);
+        test_attention(65, 65, 64, 64);
+        test_attention(1, 7, 7, 5);
+        test_attention(16, 257, 72, 32);
         CHECK(vk_messages() == 0);
     }
     sy_emitter_destroy(&emitter);
