@@ -1,0 +1,54 @@
+/* What the benchmarks share: a device, sessions made from graph text, and medians of interleaved runs. A benchmark
+ * prints ratios measured in one run and never fails on a time: these are figures, not tests. */
+#ifndef SY_TESTS_BENCH_H
+#define SY_TESTS_BENCH_H
+
+#include "graph/program.h"
+#include "src/device/device.h"
+#include "src/run/session.h"
+
+enum { BENCH_ROUNDS = 7 };
+
+typedef struct bench {
+    sy_vk_instance *instance;
+    sy_vk_device *device;
+    const sy_limits *limits;
+    const char *cache;
+} bench;
+
+/* A program in a session of `replays` steps; `name` is what is printed. */
+typedef struct bench_run {
+    const char *name;
+    sy_program *program;
+    sy_session *session;
+    uint32_t replays;
+    double flops;   /* of one replay */
+    double seconds; /* median of one replay, after bench_measure */
+    double best;
+} bench_run;
+
+void bench_open(bench *b); /* first usable device; exits with a sentence if there is none */
+void bench_close(bench *b);
+/* Compiles `text`, fills its inputs with normal noise (i32 and u32 inputs with zeros) and warms up. */
+void bench_text(bench *b, bench_run *run, const char *name, const char *text, uint32_t replays);
+/* Overwrites an input with `count` floats. */
+void bench_input(bench_run *run, const char *name, const float *data, uint64_t count);
+/* A hand-made program of one kernel of shaders/, for the roofs: n output or input buffers of `bytes` each. */
+void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, uint64_t bytes, uint32_t groups,
+                  double flops, uint32_t replays);
+/* Runs all in turn, BENCH_ROUNDS times round, and sets their medians: what the machine does meanwhile hits all alike. */
+void bench_measure(bench_run *const *runs, uint32_t n);
+void bench_free(bench_run *run);
+
+/* The roofs of this device: f32 operations a second, bytes a second of a triad. */
+double bench_fma_roof(bench *b, bench_run *run);
+double bench_triad_roof(bench *b, bench_run *run);
+enum { BENCH_TRIAD_BYTES = 16 << 20 };
+
+void bench_print(const char *what, double got, const char *unit, double goal, bool at_most);
+
+int bench_matmul(bench *b);
+int bench_moe(bench *b);
+int bench_model(bench *b, const char *path);
+
+#endif
