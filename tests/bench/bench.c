@@ -117,6 +117,7 @@ void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, 
         die(file, &error);
 
     sy_program *p = run->program = calloc(1, sizeof *p);
+    p->graph = sy_graph_create(file);
     sy_kernel *kernel = sy_arena_alloc(&p->arena, sizeof *kernel);
     sy_dispatch *dispatch = sy_arena_alloc(&p->arena, sizeof *dispatch);
     sy_binding *bindings = sy_arena_array(&p->arena, buffers, sizeof *bindings);
