@@ -1,0 +1,583 @@
+/* switchyard generate: pictures from prompts, with routing maps. Talks to the library through its public header, but
+ * for writing PNGs and maps. */
+#include "src/cli/commands.h"
+#include "src/picture/maps.h"
+#include "src/picture/png.h"
+#include "src/switchyard.h"
+
+#include "graph/base/text.h"
+#include "graph/import/safetensors.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char command[] = "generate";
+
+static const char help[] =
+    "usage: switchyard generate [MODEL] [OPTIONS]\n"
+    "\n"
+    "Makes pictures. MODEL is a .safetensors file of a network Switchyard knows (dit, dit-moe, promoe); without it, the\n"
+    "model that comes with Switchyard is used: emoji, prompted by words.\n"
+    "\n"
+    "What to make\n"
+    "  --prompt TEXT      words the model knows, \"cat face with tears of joy\"; given several times: one a picture\n"
+    "  --label N          for models prompted by class: its number; given several times: one a picture\n"
+    "  --count N          pictures made at once, 1 to 1024 (default 1, or the number of prompts or labels)\n"
+    "  --seed N           seed of the first picture, the next has N + 1 and so on (default 0). A picture depends on its own\n"
+    "                     seed and prompt alone\n"
+    "  --list-prompts     print the model's words and the prompts it was trained on, and end\n"
+    "\n"
+    "How\n"
+    "  --steps N          sampling steps (default: the model's)\n"
+    "  --guidance X       classifier-free guidance scale; 1 is none and takes half the time (default: the model's)\n"
+    "  --sampler NAME     euler, heun (flow models); ddim, dpm++2m, ddpm (noise-predicting models)\n"
+    "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
+    "  --shift X          flow models: shift of the noise levels (default 1)\n"
+    "  --precision NAME   of weights on the device: stored (default, as in the file), f32, f16\n"
+    "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference: the built-in evaluator,\n"
+    "                     slow and exact (default: the best device)\n"
+    "\n"
+    "Where to\n"
+    "  --out FILE         PNG (default out.png). Of several pictures FILE x.png becomes x-0.png, x-1.png …\n"
+    "  --routes DIR       write, for every picture, a sheet map-N.png: the estimate of the picture step by step and, for each\n"
+    "                     mixture of experts, which expert made which patch, the experts' load, and entropies; and all routes\n"
+    "                     as routes.safetensors. DIR is made if it is not there\n"
+    "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): written to\n"
+    "                     taps.safetensors in the folder of --out\n"
+    "  --stats            print what was compiled, moved and waited for\n"
+    "  --json             print a machine-readable result on standard output\n"
+    "  --quiet            no progress\n"
+    "  --help             this text\n"
+    "\n"
+    "PNG files carry prompt, seed and settings as text. Files appear when they are complete; Ctrl-C leaves none half written.\n"
+    "Environment: SWITCHYARD_MODEL, the default model; XDG_CACHE_HOME, where compiled kernels are kept.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.\n";
+
+enum { MOST_LISTED = 1024, MOST_TAPS = 64, MAP_ROWS = 6 };
+
+typedef struct options {
+    const char *model, *out, *routes;
+    const char *prompts[MOST_LISTED];
+    int32_t labels[MOST_LISTED];
+    uint32_t n_prompts, n_labels, seed;
+    char *taps; /* a copy, cut up */
+    const char *tap_names[MOST_TAPS + SY_MAP_TAPS];
+    uint32_t n_taps;
+    bool stats, json, quiet, list;
+    sy_pipeline_params pipeline;
+} options;
+
+/* ---- arguments ---- */
+
+static bool choose(const char *option, const char *text, const char *const *names, int n, int *out)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcasecmp(text, names[i])) {
+            *out = i;
+            return true;
+        }
+    sy_text list = {0};
+    for (int i = 0; i < n; i++)
+        sy_text_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    sy_cli_usage(command, "%s is \"%s\"; it takes %s", option, text, list.data ? list.data : "");
+    sy_text_free(&list);
+    return false;
+}
+
+static bool take_sampler(options *o, const char *text)
+{
+    const char *names[SY_SAMPLER_COUNT];
+    int chosen;
+    for (int i = 0; i < SY_SAMPLER_COUNT; i++)
+        names[i] = sy_sampler_text((sy_sampler)i);
+    if (!choose("--sampler", text, names, SY_SAMPLER_COUNT, &chosen))
+        return false;
+    o->pipeline.sampler = (sy_sampler)chosen;
+    return true;
+}
+
+static bool take_precision(options *o, const char *text)
+{
+    static const char *const names[] = {"stored", "f32", "f16"};
+    int chosen;
+    if (!choose("--precision", text, names, 3, &chosen))
+        return false;
+    o->pipeline.precision = (sy_precision)chosen;
+    return true;
+}
+
+static bool take_taps(options *o, const char *text)
+{
+    char *rest;
+    free(o->taps);
+    o->taps = strdup(text);
+    if (!o->taps)
+        return sy_cli_fail(command, "no memory"), false;
+    o->n_taps = 0;
+    for (char *name = strtok_r(o->taps, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        if (o->n_taps == MOST_TAPS)
+            return sy_cli_usage(command, "--taps takes at most %d names", MOST_TAPS), false;
+        o->tap_names[o->n_taps++] = name;
+    }
+    return true;
+}
+
+static bool take_label(options *o, const char *text)
+{
+    uint32_t label;
+    if (!sy_cli_u32(command, "--label", text, 0, INT32_MAX, &label))
+        return false;
+    if (o->n_labels == MOST_LISTED)
+        return sy_cli_usage(command, "--label can be given %d times", MOST_LISTED), false;
+    o->labels[o->n_labels++] = (int32_t)label;
+    return true;
+}
+
+static bool take_prompt(options *o, const char *text)
+{
+    if (o->n_prompts == MOST_LISTED)
+        return sy_cli_usage(command, "--prompt can be given %d times", MOST_LISTED), false;
+    o->prompts[o->n_prompts++] = text;
+    return true;
+}
+
+/* Sets *status and returns false where the command ends here. */
+static bool parse(int argc, char **argv, options *o, int *status)
+{
+    enum { PROMPT = 256, LABEL, COUNT, SEED, LIST, STEPS, GUIDANCE, SAMPLER, ETA, SHIFT, PRECISION, DEVICE, OUT, ROUTES, TAPS, STATS, JSON, QUIET, HELP };
+    static const struct option known[] = {
+        {"prompt", 1, 0, PROMPT}, {"label", 1, 0, LABEL}, {"count", 1, 0, COUNT}, {"seed", 1, 0, SEED}, {"list-prompts", 0, 0, LIST},
+        {"steps", 1, 0, STEPS}, {"guidance", 1, 0, GUIDANCE}, {"sampler", 1, 0, SAMPLER}, {"eta", 1, 0, ETA}, {"shift", 1, 0, SHIFT},
+        {"precision", 1, 0, PRECISION}, {"device", 1, 0, DEVICE}, {"out", 1, 0, OUT}, {"routes", 1, 0, ROUTES}, {"taps", 1, 0, TAPS},
+        {"stats", 0, 0, STATS}, {"json", 0, 0, JSON}, {"quiet", 0, 0, QUIET}, {"help", 0, 0, HELP}, {0, 0, 0, 0}};
+    sy_pipeline_params *p = &o->pipeline;
+    int option;
+    bool ok = true;
+    *status = SY_EXIT_USAGE;
+    o->out = "out.png";
+    optind = 0;
+    while (ok && (option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
+        switch (option) {
+        case PROMPT: ok = take_prompt(o, optarg); break;
+        case LABEL: ok = take_label(o, optarg); break;
+        case COUNT: ok = sy_cli_u32(command, "--count", optarg, 1, 1024, &p->count); break;
+        case SEED: ok = sy_cli_u32(command, "--seed", optarg, 0, UINT32_MAX, &o->seed); break;
+        case LIST: o->list = true; break;
+        case STEPS: ok = sy_cli_u32(command, "--steps", optarg, 1, 10000, &p->steps); break;
+        case GUIDANCE: ok = sy_cli_double(command, "--guidance", optarg, 0.01, 1000, &p->guidance); break;
+        case SAMPLER: ok = take_sampler(o, optarg); break;
+        case ETA: ok = sy_cli_double(command, "--eta", optarg, 0, 1, &p->eta); break;
+        case SHIFT: ok = sy_cli_double(command, "--shift", optarg, 0.001, 1000, &p->shift); break;
+        case PRECISION: ok = take_precision(o, optarg); break;
+        case DEVICE: p->device = optarg; break;
+        case OUT: o->out = optarg; break;
+        case ROUTES: o->routes = optarg; break;
+        case TAPS: ok = take_taps(o, optarg); break;
+        case STATS: o->stats = true; break;
+        case JSON: o->json = true; break;
+        case QUIET: o->quiet = true; break;
+        case HELP: fputs(help, stdout); *status = SY_EXIT_DONE; return false;
+        case ':': sy_cli_usage(command, "%s takes a value", argv[optind - 1]); return false;
+        default: sy_cli_usage(command, "there is no option %s", argv[optind - 1]); return false;
+        }
+    }
+    if (!ok)
+        return false;
+    if (optind < argc)
+        o->model = argv[optind++];
+    if (optind < argc)
+        return sy_cli_usage(command, "\"%s\" is one argument too many: prompts are given with --prompt \"…\"", argv[optind]), false;
+    return true;
+}
+
+/* ---- progress ---- */
+
+typedef struct bar {
+    bool shown, terminal, quiet;
+    double last;
+} bar;
+
+static bool show(void *user, const sy_progress *p)
+{
+    bar *b = user;
+    if (sy_cli_interrupted())
+        return false;
+    if (b->quiet || !b->terminal || (p->seconds - b->last < 0.1 && p->done != p->total))
+        return true;
+    b->last = p->seconds;
+    b->shown = true;
+    enum { WIDTH = 30 };
+    uint32_t full = p->done * WIDTH / p->total;
+    fprintf(stderr, "\r[%.*s%*s] %u/%u  ", (int)full, "##############################", (int)(WIDTH - full), "", p->done, p->total);
+    if (p->seconds_left >= 0)
+        fprintf(stderr, "%.1f s left   ", p->seconds_left);
+    else
+        fprintf(stderr, "%.1f s         ", p->seconds);
+    return true;
+}
+
+static void clear(const bar *b)
+{
+    if (b->shown)
+        fprintf(stderr, "\r%70s\r", "");
+}
+
+static bool loading(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    (void)done;
+    (void)total;
+    return !sy_cli_interrupted();
+}
+
+/* ---- files ---- */
+
+typedef struct job {
+    options *o;
+    sy_context *context;
+    sy_model *model;
+    sy_pipeline *pipeline;
+    sy_result *result;
+    uint32_t count;
+    sy_text *files; /* one a line, as written */
+} job;
+
+/* x.png, or x-07.png for picture 7 of several. */
+static char *picture_path(const job *j, uint32_t index)
+{
+    sy_text path = {0};
+    const char *out = j->o->out, *slash = strrchr(out, '/'), *dot = strrchr(out, '.');
+    size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - out) : strlen(out);
+    char most[16];
+    int digits = snprintf(most, sizeof most, "%u", j->count - 1);
+    if (j->count == 1)
+        sy_text_add(&path, out);
+    else
+        sy_text_printf(&path, "%.*s-%0*u%s", (int)stem, out, digits, index, out[stem] ? out + stem : ".png");
+    if (path.failed)
+        sy_text_free(&path);
+    return path.data;
+}
+
+static const char *prompt_of(const job *j, uint32_t index, char label[32])
+{
+    const options *o = j->o;
+    if (o->n_prompts)
+        return o->prompts[o->n_prompts == 1 ? 0 : index];
+    snprintf(label, 32, "class %d", o->n_labels ? o->labels[o->n_labels == 1 ? 0 : index] : 0);
+    return label;
+}
+
+static bool note_file(job *j, const char *path)
+{
+    sy_text_printf(j->files, "%s\n", path);
+    if (!j->o->json)
+        printf("%s\n", path);
+    return true;
+}
+
+static bool write_picture(job *j, uint32_t index, sy_error *error)
+{
+    const sy_pipeline_info *info = sy_pipeline_get_info(j->pipeline);
+    const sy_model_info *model = sy_model_get_info(j->model);
+    const sy_result *r = j->result;
+    char label[32], seed[16], settings[160], software[32];
+    const char *name = strrchr(model->path, '/');
+    snprintf(seed, sizeof seed, "%u", r->seeds[index]);
+    snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps, info->guidance);
+    snprintf(software, sizeof software, "switchyard %d.%d.%d", SY_VERSION_MAJOR, SY_VERSION_MINOR, SY_VERSION_PATCH);
+    sy_png_text texts[] = {{"Title", prompt_of(j, index, label)}, {"Software", software}, {"Model", name ? name + 1 : model->path},
+                           {"Seed", seed}, {"Settings", settings}, {"Device", info->device}};
+    char *path = picture_path(j, index);
+    if (!path)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a path");
+    size_t bytes = (size_t)r->width * r->height * 3;
+    bool ok = sy_png_write(path, r->width, r->height, r->pictures + index * bytes, texts, sizeof texts / sizeof *texts, error) && note_file(j, path);
+    free(path);
+    return ok;
+}
+
+/* Latent codes: no picture without the autoencoder; the numbers are kept. */
+static bool write_latents(job *j, sy_error *error)
+{
+    const sy_result *r = j->result;
+    int32_t dims[] = {(int32_t)r->count, (int32_t)r->channels, (int32_t)r->height, (int32_t)r->width};
+    sy_safetensors_item item = {"latents", sy_tensor(SY_F32, 4, dims), r->data};
+    sy_text path = {0};
+    sy_text_printf(&path, "%s.safetensors", j->o->out);
+    bool ok = !path.failed && sy_safetensors_write(path.data, &item, 1, NULL, 0, error) && note_file(j, path.data);
+    sy_text_free(&path);
+    return ok;
+}
+
+static bool write_maps(job *j, sy_error *error)
+{
+    sy_text path = {0};
+    if (mkdir(j->o->routes, 0777) != 0 && errno != EEXIST)
+        return sy_fail(error, SY_CODE_IO, "making the folder %s: %s", j->o->routes, strerror(errno));
+    char most[16], label[32], title[200];
+    int digits = snprintf(most, sizeof most, "%u", j->count - 1);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < j->count; i++) {
+        path.size = 0;
+        sy_text_printf(&path, "%s/map-%0*u.png", j->o->routes, digits, i);
+        snprintf(title, sizeof title, "%.150s, seed %u", prompt_of(j, i, label), j->result->seeds[i]);
+        ok = !path.failed && sy_map_sheet(path.data, j->result, i, MAP_ROWS, title, error) && note_file(j, path.data);
+    }
+    path.size = 0;
+    sy_text_printf(&path, "%s/routes.safetensors", j->o->routes);
+    ok = ok && !path.failed && sy_map_save(path.data, j->result, error) && note_file(j, path.data);
+    sy_text_free(&path);
+    return ok;
+}
+
+static bool write_taps(job *j, sy_error *error)
+{
+    const sy_result *r = j->result;
+    sy_safetensors_item *items = calloc((size_t)r->n_taps + 1, sizeof *items);
+    uint32_t n = 0;
+    if (!items)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to write the taps");
+    for (uint32_t i = 0; i < r->n_taps; i++) {
+        const sy_tap_result *t = &r->taps[i];
+        if (t->is_route || t->array.rank >= SY_MAX_RANK)
+            continue;
+        int32_t dims[SY_MAX_RANK] = {(int32_t)t->evaluations};
+        memcpy(dims + 1, t->array.dim, t->array.rank * sizeof *dims);
+        items[n++] = (sy_safetensors_item){t->name, sy_tensor((sy_dtype)t->array.type, (int)t->array.rank + 1, dims), t->array.data};
+    }
+    const char *slash = strrchr(j->o->out, '/');
+    sy_text path = {0}, routes = {0};
+    sy_text_printf(&path, "%.*staps.safetensors", slash ? (int)(slash - j->o->out + 1) : 0, j->o->out);
+    sy_text_printf(&routes, "%.*stap-routes.safetensors", slash ? (int)(slash - j->o->out + 1) : 0, j->o->out);
+    bool ok = !path.failed && !routes.failed && sy_safetensors_write(path.data, items, n, NULL, 0, error) && note_file(j, path.data);
+    if (ok && n < r->n_taps)
+        ok = sy_map_save(routes.data, r, error) && note_file(j, routes.data);
+    sy_text_free(&path);
+    sy_text_free(&routes);
+    free(items);
+    return ok;
+}
+
+/* ---- reports ---- */
+
+static void print_stats(const job *j)
+{
+    const sy_pipeline_info *p = sy_pipeline_get_info(j->pipeline);
+    const sy_result *r = j->result;
+    fprintf(stderr,
+            "device             %s\n"
+            "sampling           %s, %u steps, %u evaluations, guidance %g, %u pictures\n"
+            "a step             %u dispatches (%u before fusion), %u barriers, %u kernels (%u compiled, %u from the cache)\n"
+            "                   %.3f GFLOP, %.1f MB moved (%.1f MB before fusion)\n"
+            "memory             %.1f MiB on the device: weights %.1f, arena %.2f (lower bound %.2f)\n"
+            "compiling, loading %.3f s, %.3f s\n"
+            "first dispatch     %.4f s after the call\n"
+            "generating         %.3f s, %.1f ms a step, %.2f GFLOP/s, %u submissions, the host waited %u time%s\n",
+            p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->dispatches, p->dispatches_unfused, p->barriers, p->kernels,
+            p->kernels_compiled, p->kernels_cached, p->flops / 1e9, p->bytes / 1e6, p->bytes_unfused / 1e6, (double)p->device_bytes / 1048576,
+            (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576, (double)p->arena_lower_bound / 1048576, p->compile_seconds,
+            p->load_seconds, r->first_dispatch_seconds, r->seconds, 1000 * r->seconds / p->evaluations, p->flops * p->evaluations / r->seconds / 1e9,
+            r->submissions, r->host_waits, r->host_waits == 1 ? "" : "s");
+}
+
+static cJSON *json_routes(const job *j)
+{
+    const sy_result *r = j->result;
+    cJSON *list = cJSON_CreateArray();
+    int32_t *owner = calloc(r->tokens_per_picture, sizeof *owner);
+    for (uint32_t i = 0; owner && i < r->n_taps; i++) {
+        const sy_tap_result *t = &r->taps[i];
+        uint32_t *load = t->is_route && t->evaluations ? calloc((size_t)t->targets, sizeof *load) : NULL;
+        if (!load)
+            continue;
+        sy_map_facts facts;
+        sy_map_read(r, t, t->evaluations - 1, 0, owner, load, &facts);
+        cJSON *route = cJSON_CreateObject(), *loads = cJSON_CreateArray();
+        cJSON_AddStringToObject(route, "name", t->name);
+        cJSON_AddNumberToObject(route, "evenness", facts.evenness);
+        if (facts.gate >= 0)
+            cJSON_AddNumberToObject(route, "gate_bits", facts.gate);
+        for (int32_t e = 0; e < t->targets; e++)
+            cJSON_AddItemToArray(loads, cJSON_CreateNumber(load[e]));
+        cJSON_AddItemToObject(route, "load_of_first_picture_at_last_step", loads);
+        cJSON_AddItemToArray(list, route);
+        free(load);
+    }
+    free(owner);
+    return list;
+}
+
+static bool print_json(const job *j)
+{
+    const sy_pipeline_info *p = sy_pipeline_get_info(j->pipeline);
+    const sy_result *r = j->result;
+    char label[32];
+    cJSON *root = cJSON_CreateObject(), *pictures = cJSON_AddArrayToObject(root, "pictures"), *files = cJSON_AddArrayToObject(root, "files");
+    cJSON_AddStringToObject(root, "device", p->device);
+    cJSON_AddStringToObject(root, "model", sy_model_get_info(j->model)->path);
+    cJSON_AddStringToObject(root, "sampler", p->sampler);
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"steps", p->steps}, {"evaluations", p->evaluations}, {"guidance", p->guidance}, {"width", r->width}, {"height", r->height},
+                   {"seconds", r->seconds}, {"compile_seconds", p->compile_seconds}, {"load_seconds", p->load_seconds},
+                   {"first_dispatch_seconds", r->first_dispatch_seconds}, {"submissions", r->submissions}, {"host_waits", r->host_waits},
+                   {"dispatches", p->dispatches}, {"dispatches_unfused", p->dispatches_unfused}, {"barriers", p->barriers}, {"kernels", p->kernels},
+                   {"kernels_compiled", p->kernels_compiled}, {"flops_per_step", p->flops}, {"bytes_per_step", p->bytes},
+                   {"bytes_per_step_unfused", p->bytes_unfused}, {"device_bytes", (double)p->device_bytes}, {"weight_bytes", (double)p->weight_bytes},
+                   {"arena_bytes", (double)p->arena_bytes}, {"arena_lower_bound", (double)p->arena_lower_bound}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        cJSON_AddNumberToObject(root, numbers[i].name, numbers[i].value);
+    for (uint32_t i = 0; i < j->count; i++) {
+        cJSON *picture = cJSON_CreateObject();
+        cJSON_AddStringToObject(picture, "prompt", prompt_of(j, i, label));
+        cJSON_AddNumberToObject(picture, "seed", r->seeds[i]);
+        cJSON_AddItemToArray(pictures, picture);
+    }
+    char *rest, *list = j->files->data;
+    for (char *path = list ? strtok_r(list, "\n", &rest) : NULL; path; path = strtok_r(NULL, "\n", &rest))
+        cJSON_AddItemToArray(files, cJSON_CreateString(path));
+    cJSON_AddItemToObject(root, "routes", json_routes(j));
+    char *text = cJSON_Print(root);
+    if (text)
+        puts(text);
+    cJSON_Delete(root);
+    free(text);
+    return text != NULL;
+}
+
+static int list_prompts(const sy_model *model)
+{
+    const sy_model_info *info = sy_model_get_info(model);
+    if (info->classes) {
+        printf("%s is prompted by class: --label 0 to %u\n", info->path, info->classes - 1);
+        return SY_EXIT_DONE;
+    }
+    printf("words (%u):\n", info->n_words);
+    for (uint32_t i = 0, column = 0; i < info->n_words; i++) {
+        column += printf("%s%s", column ? " " : "  ", info->words[i]) > 0 ? (uint32_t)strlen(info->words[i]) + 1 : 0;
+        if (column > 90 || i + 1 == info->n_words) {
+            putchar('\n');
+            column = 0;
+        }
+    }
+    printf("prompts of the training set (%u); any mixture of words will do:\n", info->n_prompts);
+    for (uint32_t i = 0; i < info->n_prompts; i++)
+        printf("  %s\n", info->prompts[i]);
+    return SY_EXIT_DONE;
+}
+
+/* ---- the command ---- */
+
+static int status_of(const job *j, sy_status status)
+{
+    if (status == SY_ERROR_CANCELLED) {
+        fprintf(stderr, "switchyard %s: interrupted\n", command);
+        return SY_EXIT_CANCELLED;
+    }
+    sy_cli_fail(command, "%s", sy_context_message(j->context));
+    return status == SY_ERROR_INVALID_ARGUMENT ? SY_EXIT_USAGE : SY_EXIT_FAILED;
+}
+
+/* Counts must agree before anything is loaded. */
+static bool settle_count(job *j)
+{
+    options *o = j->o;
+    const sy_model_info *info = sy_model_get_info(j->model);
+    uint32_t listed = o->n_prompts ? o->n_prompts : o->n_labels;
+    if (info->classes && o->n_prompts)
+        return sy_cli_usage(command, "this model is prompted by class: use --label 0 to %u in place of --prompt", info->classes - 1), false;
+    if (!info->classes && o->n_labels)
+        return sy_cli_usage(command, "this model is prompted by words: use --prompt in place of --label"), false;
+    if (!listed)
+        return sy_cli_usage(command, info->classes ? "which class? --label N" : "which words? --prompt \"cat face\" (--list-prompts shows what the model knows)"), false;
+    if (!o->pipeline.count)
+        o->pipeline.count = listed;
+    if (listed != 1 && listed != o->pipeline.count)
+        return sy_cli_usage(command, "--count %u does not go with %u prompts or labels: give one, or one for each picture", o->pipeline.count, listed), false;
+    j->count = o->pipeline.count;
+    if (o->routes && !info->mixtures)
+        return sy_cli_usage(command, "--routes: this model has no mixture of experts"), false;
+    return true;
+}
+
+static bool write_all(job *j, sy_error *error)
+{
+    if (j->result->pictures) {
+        for (uint32_t i = 0; i < j->count; i++)
+            if (!write_picture(j, i, error))
+                return false;
+    } else if (!write_latents(j, error)) {
+        return false;
+    }
+    return (!j->o->routes || write_maps(j, error)) && (!j->o->taps || write_taps(j, error));
+}
+
+static int work(job *j)
+{
+    options *o = j->o;
+    sy_status status = sy_model_open(j->context, o->model, &j->model);
+    if (status != SY_OK)
+        return status_of(j, status);
+    if (o->list)
+        return list_prompts(j->model);
+    if (!settle_count(j))
+        return SY_EXIT_USAGE;
+    if (o->routes)
+        for (int i = 0; i < SY_MAP_TAPS; i++)
+            o->tap_names[o->n_taps++] = sy_map_taps[i];
+    o->pipeline.taps = o->tap_names;
+    o->pipeline.n_taps = o->n_taps;
+    o->pipeline.loading = loading;
+    sy_cli_catch_interrupt();
+    status = sy_pipeline_create(j->model, &o->pipeline, &j->pipeline);
+    if (status != SY_OK)
+        return status_of(j, status);
+    bar b = {.terminal = isatty(STDERR_FILENO), .quiet = o->quiet};
+    sy_generate_params params = {.prompts = o->prompts, .n_prompts = o->n_prompts, .labels = o->labels, .n_labels = o->n_labels,
+                                 .seed = o->seed, .progress = show, .user = &b};
+    status = sy_generate(j->pipeline, &params, &j->result);
+    clear(&b);
+    if (status != SY_OK)
+        return status_of(j, status);
+    sy_error error = {0};
+    if (!write_all(j, &error))
+        return sy_cli_fail(command, "%s", error.message);
+    if (o->stats)
+        print_stats(j);
+    return !o->json || print_json(j) ? SY_EXIT_DONE : sy_cli_fail(command, "no memory to print the result");
+}
+
+int sy_command_generate(int argc, char **argv)
+{
+    options o = {0};
+    sy_text files = {0};
+    job j = {.o = &o, .files = &files};
+    sy_context_params context = {.validation = false};
+    int status;
+    if (parse(argc, argv, &o, &status)) {
+        if (!o.model)
+            o.model = sy_cli_default_model();
+        if (!o.model)
+            status = sy_cli_usage(command, "the default model is not installed: name a .safetensors file, or set SWITCHYARD_MODEL");
+        else if (sy_context_create(&context, &j.context) != SY_OK)
+            status = sy_cli_fail(command, "no memory");
+        else
+            status = work(&j);
+    }
+    sy_result_destroy(&j.result);
+    sy_pipeline_destroy(&j.pipeline);
+    sy_model_destroy(&j.model);
+    sy_context_destroy(&j.context);
+    sy_text_free(&files);
+    free(o.taps);
+    return status;
+}
