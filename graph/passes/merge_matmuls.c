@@ -4,7 +4,7 @@
  *
  * Sound: column n of a matmul depends on column n of its right argument alone. Worth it only for few rows, where a
  * matmul is bound by reading weights and by being launched; with many rows each one fills the device by itself.
- * The joined node must stand after all weights, which depend on leaves alone and so can be copied early. */
+ * Joined weights must stay within what a device binds at once; what is more makes a further matmul. The joined node must stand after all weights, which depend on leaves alone and so can be copied early. */
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 
@@ -17,6 +17,7 @@ typedef struct merge {
     const sy_graph *graph;
     const bool *live;
     uint32_t *uses;
+    uint64_t most_bytes; /* of joined weights */
     sy_value *only_user; /* by value: its user, if it has one use and that is an argument */
     sy_rewrite *rewrite;
 } merge;
@@ -122,14 +123,18 @@ static void collect(const merge *m, sy_value first, members *these)
     sy_value bias;
     bool with_bias = sum_of(m, first, &bias) != 0;
     int64_t columns = 0;
+    uint64_t bytes = 0;
     these->n = 0;
     for (sy_value v = first; v < m->graph->n_nodes && these->n < MOST_PARTS; v++) {
         if (m->rewrite->map[v] || !mergeable(m, v) || !fits(m, first, v))
             continue;
         sy_value sum = sum_of(m, v, &bias);
-        columns += at(m, v)->type.dim[at(m, v)->type.rank - 1];
-        if ((sum != 0) != with_bias || columns > INT32_MAX)
+        int32_t own = at(m, v)->type.dim[at(m, v)->type.rank - 1];
+        uint64_t own_bytes = sy_type_bytes(&at(m, at(m, v)->args[1])->type);
+        if ((sum != 0) != with_bias || columns + own > INT32_MAX || bytes + own_bytes > m->most_bytes)
             continue;
+        columns += own;
+        bytes += own_bytes;
         these->matmuls[these->n] = v;
         these->sums[these->n] = with_bias ? sum : v;
         these->biases[these->n++] = bias;
@@ -168,6 +173,8 @@ bool sy_pass_merge_matmuls(sy_plan *plan, sy_error *error)
         return false;
     const sy_graph *graph = plan->graph;
     merge m = {.graph = graph, .live = rewrite.live, .rewrite = &rewrite};
+    m.most_bytes = plan->limits.storage_range < plan->limits.allocation_bytes ? plan->limits.storage_range
+                                                                              : plan->limits.allocation_bytes;
     m.uses = calloc(graph->n_nodes, sizeof *m.uses);
     m.only_user = calloc(graph->n_nodes, sizeof *m.only_user);
     bool fine = m.uses && m.only_user;
