@@ -250,18 +250,30 @@ bool sy_fuse_join_epilogue(sy_fuser *f, sy_value value)
     return false;
 }
 
-bool sy_fuse_join_rows(sy_fuser *f, sy_value value)
+static bool add_row_anchor(sy_fuser *f, int32_t group, sy_value value)
 {
-    sy_value x = f->graph->nodes[value].args[0], base = sy_fuse_through_views(f, x);
-    if (f->role[base] != SY_ROLE_MEMBER)
-        return false;
-    int32_t group = f->group[base];
     sy_fuse_group *g = &f->groups[group];
-    if (g->kind != SY_GROUP_ROW || g->n_anchors == SY_GROUP_ANCHORS || !row_value(f, group, x) ||
-        !join_if_fits(f, group, value, 0))
+    if (g->kind != SY_GROUP_ROW || g->n_anchors == SY_GROUP_ANCHORS || !join_if_fits(f, group, value, 0))
         return false;
     g->anchors[g->n_anchors++] = value;
     return true;
+}
+
+/* Behind the group that makes the argument; or beside another ROW op over the same argument, which waits for nothing
+ * that this one does not wait for. */
+bool sy_fuse_join_rows(sy_fuser *f, sy_value value)
+{
+    sy_value x = f->graph->nodes[value].args[0], base = sy_fuse_through_views(f, x);
+    if (f->role[base] == SY_ROLE_MEMBER && f->groups[f->group[base]].kind == SY_GROUP_ROW &&
+        row_value(f, f->group[base], x) && add_row_anchor(f, f->group[base], value))
+        return true;
+    for (uint32_t i = f->first_user[x]; i < f->first_user[x + 1] && f->users[i] < value; i++) {
+        sy_value other = f->users[i];
+        bool row = sy_op_get(f->graph->nodes[other].op)->class == SY_CLASS_ROW && f->role[other] == SY_ROLE_MEMBER;
+        if (row && add_row_anchor(f, f->group[other], value))
+            return true;
+    }
+    return false;
 }
 
 bool sy_fuse_join_end(sy_fuser *f, sy_value view)
