@@ -61,6 +61,7 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
         break;
     case SY_GROUP_ROUTE:
         p.rows = count_of(graph, node->args[0]);
+        p.iterations = 6 * p.rows + 6 * (uint64_t)node->type.dim[SY_ROUTE_ROWS] + 128 * (uint64_t)node->type.dim[SY_ROUTE_TARGETS];
         break;
     }
     return p;

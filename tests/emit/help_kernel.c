@@ -163,9 +163,9 @@ static bool fill_job(const kernel_case *c, const sy_plan *plan, sy_eval *eval, v
         job->data[i] = calloc(1, job->bytes[i] + 16);
         memset(job->data[i], 0xab, job->bytes[i]);
         if (!sy_eval_value(eval, value, error) ||
-            (input && !sy_eval_store(eval, value, group->tile_rows, job->data[i], sy_type_bytes(&plan->graph->nodes[value].type), error)))
+            (input && !sy_eval_store(eval, value, group->indirect ? group->tile_rows : 16, job->data[i], sy_type_bytes(&plan->graph->nodes[value].type), error)))
             return false;
-        if (input && plan->graph->nodes[value].type.is_route) { /* the device's own sections, which the reference leaves out */
+        if (input && group->indirect && plan->graph->nodes[value].type.is_route) { /* the device's own sections, which the reference leaves out */
             uint32_t *words = job->data[i], n = 0;
             sy_route_layout at = sy_route_layout_of(&plan->graph->nodes[value].type);
             for (int32_t e = 0; e < plan->graph->nodes[value].type.dim[1]; e++)
@@ -173,8 +173,7 @@ static bool fill_job(const kernel_case *c, const sy_plan *plan, sy_eval *eval, v
                     words[at.tiles + 1 + 2 * n] = (uint32_t)e;
                     words[at.tiles + 2 + 2 * n] = slot;
                 }
-            if (group->indirect)
-                job->groups[0] = n;
+            job->groups[0] = n;
         }
     }
     job->n_bindings = group->n_inputs + group->n_outputs;

@@ -187,6 +187,58 @@ static void test_attention(int32_t t, int32_t s, int32_t d, int32_t e)
     expect(name, g, anchored(SY_GROUP_ATTENTION, y, out), 0);
 }
 
+/* A list of choices: k targets a row, list order by row or (choice_major) by choice; some entries dropped (-1). */
+static sy_value build_route(sy_graph *g, int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity, int32_t group_rows)
+{
+    sy_type list = SY_T(SY_I32, rows, k), turned = SY_T(SY_I32, k, rows);
+    sy_value row = sy_iota(g, choice_major ? turned : list, choice_major), to = in(g, "to", choice_major ? turned : list);
+    sy_value w = in(g, "w", SY_T(SY_F32, rows * k));
+    row = sy_reshape(g, row, SY_T(SY_I32, rows * k));
+    return sy_route_build(g, row, sy_reshape(g, to, SY_T(SY_I32, rows * k)), w, rows, targets, capacity, group_rows);
+}
+
+static void test_route(int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity, int32_t group_rows, double one)
+{
+    char name[96];
+    double some[97];
+    for (int i = 0; i < 97; i++)
+        some[i] = one >= 0 ? one : (i * 37 + i * i) % (targets + 1) - 1;
+    snprintf(name, sizeof name, "route %d -> %d k %d capacity %d of %d", rows, targets, k, capacity, group_rows);
+    sy_graph *g = sy_graph_create("route");
+    sy_value r = build_route(g, rows, targets, k, choice_major, capacity, group_rows);
+    kernel_case c = {.name = name, .graph = g, .group = anchored(SY_GROUP_ROUTE, r, r), .integers = some, .n_integers = 97};
+    CHECK_SAY(kernel_run(device, emitter, &c), "%s", name);
+}
+
+/* Grouped matmul with its epilogue, and combine, over the same route. `one`: all rows to that target, -1: spread. */
+static void test_grouped(int32_t rows, int32_t targets, int32_t k, int32_t n, bool gather, double one)
+{
+    double some[89];
+    sy_graph *g = sy_graph_create("grouped");
+    for (int i = 0; i < 89; i++)
+        some[i] = one >= 0 ? one : (i * 53 + i * i) % (targets + 1) - 1;
+    sy_value r = build_route(g, rows, targets, 2, false, 0, 0);
+    sy_value x = in(g, "x", gather ? SY_T(SY_F32, rows, k) : SY_T(SY_F32, rows * 2, k)), w = in(g, "w1", SY_T(SY_F16, targets, k, n));
+    sy_value y = sy_grouped_matmul(g, x, w, r, gather, false), up = sy_grouped_matmul(g, x, in(g, "w2", SY_T(SY_F16, targets, k, n)), r, gather, false);
+    sy_value bias = sy_route_spread(g, in(g, "b", SY_T(SY_F32, targets, n)), r);
+    sy_value out = sy_mul(g, sy_silu(g, sy_add(g, y, bias)), up);
+    kernel_case c = {.name = "grouped matmul", .graph = g, .integers = some, .n_integers = 89,
+                     .group = {.kind = SY_GROUP_GROUPED_MATMUL, .anchors = {y, up}, .n_anchors = 2, .outputs = {out}, .n_outputs = 1}};
+    CHECK_SAY(kernel_run(device, emitter, &c), "grouped %d rows, %d targets, %d, to %g", rows, targets, n, one);
+    for (int op = 0; op < 5; op++) {
+        g = sy_graph_create("consume");
+        r = build_route(g, rows, targets, 2, false, 0, 0);
+        y = in(g, "y", SY_T(SY_F32, rows * 2, n));
+        out = op == 0   ? sy_add(g, sy_combine(g, y, r, true), in(g, "residual", SY_T(SY_F32, rows, n)))
+              : op == 1 ? sy_combine(g, y, r, false)
+              : op == 2 ? sy_route_gather(g, in(g, "x", SY_T(SY_F32, rows, n)), r)
+              : op == 3 ? sy_route_scatter(g, y, r, in(g, "x", SY_T(SY_F32, rows, n)))
+                        : sy_route_load(g, r);
+        c = (kernel_case){.name = "consume", .graph = g, .integers = some, .n_integers = 89, .group = map_of(out)};
+        CHECK_SAY(kernel_run(device, emitter, &c), "consumer %d, %d rows, %d targets, %d, to %g", op, rows, targets, n, one);
+    }
+}
+
 int main(void)
 {
     vk_device *devices[8];
@@ -224,6 +276,13 @@ int main(void)
         test_attention(65, 65, 64, 64);
         test_attention(1, 7, 7, 5);
         test_attention(16, 257, 72, 32);
+        test_route(64, 8, 2, false, 0, 0, -1);
+        test_route(300, 5, 3, true, 20, 100, -1);
+        test_route(257, 12, 1, false, 0, 0, 3);
+        test_route(65, 3, 2, true, 7, 13, -1);
+        test_grouped(33, 4, 24, 20, true, -1);
+        test_grouped(9, 3, 12, 7, false, -1);
+        test_grouped(40, 4, 16, 8, true, 2);
         CHECK(vk_messages() == 0);
     }
     sy_emitter_destroy(&emitter);
