@@ -77,7 +77,7 @@ bool sy_infer_concat(const sy_graph *graph, sy_node *node, bool type_given, sy_e
     int64_t sum = 0;
     for (uint32_t i = 0; i < node->n_args; i++) {
         sy_type part = *sy_arg_type(graph, node, i);
-        sum += part.dim[axis < SY_MAX_RANK ? axis : 0];
+        sum += part.dim[axis];
         part.dim[axis] = type.dim[axis];
         if (!sy_type_equal(&part, &type))
             return sy_misfit(graph, node, error, "argument %u differs in more than axis %d", i + 1, axis);

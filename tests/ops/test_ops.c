@@ -100,9 +100,10 @@ static real as(const thing *t, uint32_t word)
         real x = arg(t, 0, ix);                                                                                        \
         return formula;                                                                                                \
     }
+/* (1 + tanh(x / 2)) / 2, without cancellation where it is small. */
 static real halved_tanh(real x)
 {
-    return (1 + tanhl(x / 2)) / 2;
+    return x < 0 ? expl(x) / (1 + expl(x)) : (1 + tanhl(x / 2)) / 2;
 }
 static const real pi = 3.141592653589793238462643383279502884L;
 UNARY(neg, is_float(t, 0) ? 0 - x : as(t, 0u - bits(x)))
