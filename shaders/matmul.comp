@@ -57,14 +57,19 @@ void main()
 //@end
 //@end
     }
-//@for r rows
-    if (first + @{r}u < end) {
+    // The epilogue stands in a loop: unrolled it would be most of the kernel, and an array of registers is slower than these selects.
+    for (uint r = 0u; r < end - first; r++) {
 //@for v vectors
+//@for w anchors
+        vec4 o@{w}_@{v} = c@{w}_0_@{v};
+//@for r rows
+        o@{w}_@{v} = r == @{r}u ? c@{w}_@{r}_@{v} : o@{w}_@{v};
+//@end
+//@end
         if (n + @{v}u < @{n4}u)
-            store(batch, first + @{r}u, n + @{v}u, c0_@{r}_@{v}, c@{last}_@{r}_@{v});
+            store(batch, first + r, n + @{v}u, o0_@{v}, o@{last}_@{v});
 //@end
     }
-//@end
 }
 
 //@section vector

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static bool write_binding(sy_gen *gen, sy_text *out, uint32_t binding)
+static void write_binding(sy_gen *gen, sy_text *out, uint32_t binding)
 {
     const sy_group *group = gen->group;
     const char *scalar = "uint", *four = "uvec4", *access = "readonly ";
@@ -21,19 +21,14 @@ static bool write_binding(sy_gen *gen, sy_text *out, uint32_t binding)
             four = sy_gen_type(dtype, 4);
         }
     }
+    if (gen->uses[binding] & 4)
+        sy_text_printf(out, "layout(set = 0, binding = %u) uniform usamplerBuffer tex%u;\n", binding, binding);
     if (gen->uses[binding] & 1)
         sy_text_printf(out, "layout(set = 0, binding = %u, std430) %sbuffer B%u { %s d[]; } b%u;\n", binding, access,
                        binding, scalar, binding);
     if (gen->uses[binding] & 2)
         sy_text_printf(out, "layout(set = 0, binding = %u, std430) %sbuffer V%u { %s d[]; } v%u;\n", binding, access,
                        binding, four, binding);
-    return true;
-}
-
-static bool uses_halves(const sy_gen *gen, const char *text)
-{
-    (void)gen;
-    return strstr(text, "f16") != NULL;
 }
 
 bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_error *error)
@@ -62,7 +57,7 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
         for (uint32_t i = 0; i < gen.n_push; i++)
             sy_text_printf(&text, " uint w%u;", i);
         sy_text_add(&text, gen.n_push ? " } push;\n\n" : "\n");
-        if (uses_halves(&gen, main.data))
+        if (strstr(main.data, "f16")) /* sy_f16…, sy_bf16… */
             ok = sy_template_expand("load.glsl", "all", NULL, 0, &text, error);
         if (ok && (gen.math || gen.philox))
             ok = sy_template_expand("math.glsl", "all", NULL, 0, &text, error);
@@ -70,7 +65,7 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
             ok = sy_template_expand("philox.glsl", "all", NULL, 0, &text, error);
         sy_text_add_bytes(&text, main.data, main.size);
     }
-    *out = (sy_emitted){.n_push = gen.n_push, .shared_bytes = ok ? sy_variant_shared(variant, plan, group) : 0};
+    *out = (sy_emitted){.n_push = gen.n_push, .texel_bindings = gen.texels, .shared_bytes = ok ? sy_variant_shared(variant, plan, group) : 0};
     memcpy(out->push, gen.push, sizeof out->push);
     if (ok && (text.failed || main.failed || !(out->glsl = sy_arena_string(&plan->graph->arena, text.data))))
         ok = sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory");

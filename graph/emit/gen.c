@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Inputs that are read through texel buffers: whole texels of 16 bytes, and no more than the device allows. */
+static uint32_t texel_inputs(const sy_plan *plan, const sy_group *group)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < group->n_inputs; i++) {
+        const sy_type *type = &plan->graph->nodes[group->inputs[i]].type;
+        uint64_t bytes = sy_type_bytes(type);
+        if (!type->is_route && bytes % 16 == 0 && bytes / 16 <= plan->limits.texel_elements)
+            bits |= 1u << i;
+    }
+    return bits;
+}
+
 bool sy_gen_init(sy_gen *gen, const sy_plan *plan, uint32_t group, sy_error *error)
 {
     *gen = (sy_gen){.plan = plan, .graph = plan->graph, .group = &plan->groups[group], .error = error, .component = -1};
@@ -17,6 +30,7 @@ bool sy_gen_init(sy_gen *gen, const sy_plan *plan, uint32_t group, sy_error *err
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory");
     }
     gen->lane = sy_ix_var(gen->ix, "lane", 0, 3);
+    gen->texels = texel_inputs(plan, gen->group);
     return true;
 }
 

@@ -39,7 +39,8 @@ typedef struct sy_gen {
     int component;     /* -1, or which of the four a vector is being taken apart into */
     sy_memo *memos;
     uint32_t n_memos, memos_room;
-    uint8_t uses[SY_GEN_BINDINGS]; /* bits: 1 as scalars, 2 as vectors of four */
+    uint8_t uses[SY_GEN_BINDINGS]; /* bits: 1 as scalars, 2 as vectors of four, 4 through a texel buffer */
+    uint32_t texels;               /* bit i: input i is read through a texel buffer */
     bool math, philox;
     bool anchor_values;            /* the anchors' values stand in acc0, acc1 (matmul, attention) */
     uint32_t n_push, push[SY_PUSH_WORDS], push_binding[SY_PUSH_WORDS];

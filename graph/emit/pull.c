@@ -38,8 +38,30 @@ const char *sy_pull_word(sy_gen *gen, sy_value route, uint32_t section, sy_ix at
     return sy_gen_temp(gen, SY_U32, 1, "b%d.d[%s]", binding, sy_gen_ix(gen, word)).text;
 }
 
+/* Through a texel buffer: a texel is four words, eight halves. Bits, not numbers, so the view's format is always uint. */
+static sy_val fetch(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat, bool four)
+{
+    bool halves = stored == SY_F16 || stored == SY_BF16;
+    int64_t each = halves ? 8 : 4;
+    const char *at = sy_gen_ix(gen, sy_ix_div(gen->ix, flat, each));
+    sy_val texel = sy_gen_temp(gen, SY_U32, 4, "texelFetch(tex%d, int(%s))", binding, at);
+    sy_ix part = sy_ix_mod(gen->ix, flat, each);
+    const char *name = stored == SY_F16 ? "f16" : "bf16", *as = stored == SY_F32 ? "uintBitsToFloat" : stored == SY_I32 ? sy_gen_type(SY_I32, four ? 4 : 1) : "";
+    gen->uses[binding] |= 4;
+    if (four && halves)
+        return sy_gen_temp(gen, SY_F32, 4, "sy_%s4(%s == 0u ? %s.xy : %s.zw)", name, sy_gen_ix(gen, sy_ix_div(gen->ix, part, 4)), texel.text, texel.text);
+    if (four)
+        return sy_gen_temp(gen, stored, 4, "%s(%s)", as, texel.text);
+    if (halves)
+        return sy_gen_temp(gen, SY_F32, 1, "sy_%s(%s[%s], %s)", name, texel.text, sy_gen_ix(gen, sy_ix_div(gen->ix, part, 2)),
+                           sy_gen_ix(gen, sy_ix_mod(gen->ix, part, 2)));
+    return sy_gen_temp(gen, stored, 1, "%s(%s[%s])", as, texel.text, sy_gen_ix(gen, part));
+}
+
 static sy_val load_scalar(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat)
 {
+    if (gen->texels >> binding & 1)
+        return fetch(gen, binding, stored, flat, false);
     gen->uses[binding] |= 1;
     if (stored != SY_F16 && stored != SY_BF16)
         return sy_gen_temp(gen, stored, 1, "b%d.d[%s]", binding, sy_gen_ix(gen, flat));
@@ -47,18 +69,24 @@ static sy_val load_scalar(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat)
     return sy_gen_temp(gen, SY_F32, 1, "sy_%s(b%d.d[%s], %s)", stored == SY_F16 ? "f16" : "bf16", binding, word, half);
 }
 
+static sy_val load_four(sy_gen *gen, int binding, sy_dtype stored, sy_ix base)
+{
+    if (gen->texels >> binding & 1)
+        return fetch(gen, binding, stored, base, true);
+    const char *at = sy_gen_ix(gen, sy_ix_div(gen->ix, base, 4));
+    gen->uses[binding] |= 2;
+    if (stored == SY_F16 || stored == SY_BF16)
+        return sy_gen_temp(gen, SY_F32, 4, "sy_%s4(v%d.d[%s])", stored == SY_F16 ? "f16" : "bf16", binding, at);
+    return sy_gen_temp(gen, stored, 4, "v%d.d[%s]", binding, at);
+}
+
 static sy_val load(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat)
 {
     sy_ix base;
     if (!sy_ix_uses(gen->ix, flat, gen->lane))
         return load_scalar(gen, binding, stored, flat);
-    if (sy_ix_split(gen->ix, flat, gen->lane, &base) && sy_ix_multiple_of(gen->ix, base, 4)) {
-        const char *at = sy_gen_ix(gen, sy_ix_div(gen->ix, base, 4));
-        gen->uses[binding] |= 2;
-        if (stored == SY_F16 || stored == SY_BF16)
-            return sy_gen_temp(gen, SY_F32, 4, "sy_%s4(v%d.d[%s])", stored == SY_F16 ? "f16" : "bf16", binding, at);
-        return sy_gen_temp(gen, stored, 4, "v%d.d[%s]", binding, at);
-    }
+    if (sy_ix_split(gen->ix, flat, gen->lane, &base) && sy_ix_multiple_of(gen->ix, base, 4))
+        return load_four(gen, binding, stored, base);
     sy_val part[4];
     for (int i = 0; i < 4; i++)
         part[i] = load_scalar(gen, binding, stored, sy_ix_replace(gen->ix, flat, gen->lane, sy_ix_const(gen->ix, i)));
