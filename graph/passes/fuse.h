@@ -14,11 +14,14 @@ typedef enum sy_role {
     SY_ROLE_MEMBER  /* computed by its group: an anchor, a value on the spine, or a map of its own */
 } sy_role;
 
+enum { SY_FUSE_MEMBERS = 100 }; /* most values computed in one group: shader compilers take long over long shaders */
+
 typedef struct sy_fuse_group {
     sy_group_kind kind;
     sy_value anchors[SY_GROUP_ANCHORS];
     uint32_t n_anchors;
-    sy_value member;   /* the newest; the others follow in sy_fuser.next */
+    sy_value member; /* the newest; the others follow in sy_fuser.next */
+    uint32_t n_members;
     uint64_t rows;     /* ROW: rows of every anchor. Else 0. */
     uint64_t elements; /* of each spine value; ROW: 0 */
     bool dissolved;    /* its members went elsewhere */

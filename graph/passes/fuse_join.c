@@ -29,6 +29,7 @@ void sy_fuse_add_member(sy_fuser *f, int32_t group, sy_value value, uint32_t lay
     f->layout[value] = layout;
     f->next[value] = f->groups[group].member;
     f->groups[group].member = value;
+    f->groups[group].n_members++;
 }
 
 /* Takes back the newest member. */
@@ -36,6 +37,7 @@ static void remove_newest(sy_fuser *f, int32_t group)
 {
     sy_value value = f->groups[group].member;
     f->groups[group].member = f->next[value];
+    f->groups[group].n_members--;
     f->role[value] = SY_ROLE_NONE;
     f->group[value] = -1;
     f->next[value] = 0;
@@ -43,6 +45,8 @@ static void remove_newest(sy_fuser *f, int32_t group)
 
 static bool join_if_fits(sy_fuser *f, int32_t group, sy_value value, uint32_t layout)
 {
+    if (f->groups[group].n_members >= SY_FUSE_MEMBERS)
+        return false;
     sy_fuse_add_member(f, group, value, layout);
     if (sy_fuse_fits(f, group))
         return true;

@@ -55,7 +55,7 @@ void sy_fuse_dissolve(sy_fuser *f)
 
 static bool same_shape_of_work(const sy_fuser *f, const sy_fuse_group *a, const sy_fuse_group *b)
 {
-    if (a->kind != b->kind || a->dissolved || b->dissolved)
+    if (a->kind != b->kind || a->dissolved || b->dissolved || a->n_members + b->n_members > SY_FUSE_MEMBERS)
         return false;
     if (a->kind == SY_GROUP_MAP)
         return a->elements == b->elements;
@@ -106,6 +106,7 @@ static void merge(sy_fuser *f, int32_t a, int32_t b)
             x->anchors[j - 1] = swap;
         }
     if (sy_fuse_fits(f, a)) {
+        x->n_members += y->n_members;
         y->dissolved = true;
         y->member = 0;
         return;

@@ -7,7 +7,7 @@
 enum {
     CHEAP = 4,     /* a scale and a shift, a cast: nothing beside the load itself */
     MODEST = 12,   /* one transcendental or a few operations: fine where it is repeated two or three times */
-    ANY = 1 << 20, /* once is never too often */
+    LONGEST = 200, /* no longer expression is pulled, lest shaders grow without bound */
     FEW_ROWS = 64, /* matmuls of so few rows wait for their weights */
     TINY = 1024,   /* elements of values that may be recomputed by many readers, if those are maps themselves */
     BOUNDED = 64   /* what such a value may cost: it grows with every reader that is recomputed in turn */
@@ -56,10 +56,8 @@ static uint32_t cost_of_args(const sy_fuser *f, const sy_node *node, bool *heavy
         sy_value base = sy_fuse_through_views(f, node->args[i]);
         if (f->role[base] != SY_ROLE_PULLED)
             continue;
-        cost += f->cost[base] < ANY ? f->cost[base] : ANY;
+        cost += f->cost[base]; /* at most LONGEST and a few for each of 1,024 arguments */
         *heavy |= f->heavy[base];
-        if (cost > ANY)
-            cost = ANY;
     }
     return cost;
 }
@@ -94,6 +92,8 @@ static bool fine_for(const sy_fuser *f, sy_value value, sy_value reader)
     const sy_node *node = &f->graph->nodes[reader];
     uint64_t own = sy_type_count(&f->graph->nodes[value].type);
     uint32_t cost = f->cost[value];
+    if (cost > LONGEST)
+        return false;
     switch (sy_op_get(node->op)->class) {
     case SY_CLASS_MATMUL: {
         const sy_type *left = &f->graph->nodes[node->args[0]].type;
