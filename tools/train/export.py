@@ -23,8 +23,8 @@ def main():
     args.add_argument("checkpoint")
     args.add_argument("out")
     args.add_argument("--type", choices=("f16", "f32"), default="f16")
-    args.add_argument("--default-steps", type=int, default=32)
-    args.add_argument("--default-guidance", type=float, default=1.5)
+    args.add_argument("--default-steps", type=int, default=20)
+    args.add_argument("--default-guidance", type=float, default=2.0)
     a = args.parse_args()
     kept = torch.load(a.checkpoint, map_location="cpu", weights_only=False)
     config, type_ = kept["config"], {"f16": torch.float16, "f32": torch.float32}[a.type]
