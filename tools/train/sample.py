@@ -48,6 +48,7 @@ def main():
     args.add_argument("model")
     args.add_argument("--prompts", help="JSON list, or prompts divided by ';' (default: those trained on)")
     args.add_argument("--count", type=int, help="take so many of the prompts, evenly spread")
+    args.add_argument("--list", help="only write the prompts chosen to this JSON file")
     args.add_argument("--steps", type=int, default=20)
     args.add_argument("--guidance", type=float, default=2.0)
     args.add_argument("--seed", type=int, default=0)
@@ -62,6 +63,9 @@ def main():
             [p.strip() for p in a.prompts.split(";")]
     if a.count:
         prompts = [prompts[k] for k in np.linspace(0, len(prompts) - 1, a.count).round().astype(int)]
+    if a.list:
+        json.dump(prompts, open(a.list, "w"))
+        return
     noise = torch.randn(len(prompts), 3, model.size, model.size, generator=torch.Generator().manual_seed(a.seed))
     loads = [torch.zeros(m.routed + 1, dtype=torch.long) for m in model.mixtures()]
 

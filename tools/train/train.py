@@ -117,6 +117,7 @@ def main():
     learnt = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learnt, a.rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     step, used, images, file = 0, 0.0, 0, os.path.join(a.out, "checkpoint.pt")
+    loads, sums, since = [0] * len(model.mixtures()), torch.zeros(3), 0
     if os.path.exists(file):
         kept = torch.load(file, weights_only=False)
         model.load_state_dict(kept["model"])
@@ -124,12 +125,20 @@ def main():
         optimiser.load_state_dict(kept["optimiser"])
         torch.set_rng_state(kept["random"])
         data.order, step, used, images = kept["order"], kept["step"], kept["used"], kept["images"]
+        if "loads" in kept:
+            loads, sums, since = kept["loads"], kept["sums"], kept["since"]
         print(f"resumed at step {step}, {used / 60:.1f} minutes used", flush=True)
     log = open(os.path.join(a.out, "log.jsonl"), "a", buffering=1)
     run = model if a.plain else torch.compile(model, dynamic=False)
     model.train()
-    loads, period = [0] * len(model.mixtures()), 100
-    sums, since, kept_at, before = torch.zeros(3), 0, used, time.monotonic()
+    kept_at, before, period = used, time.monotonic(), 100
+
+    def keep():
+        save(file, model=model.state_dict(), average=average, optimiser=optimiser.state_dict(),
+             random=torch.get_rng_state(), order=data.order, step=step, used=used, images=images,
+             loads=loads, sums=sums, since=since,
+             config=model.config, names=data.names, vocabulary=data.vocabulary, seed=a.seed)
+
     while (progress := step / a.steps if a.steps else used / 60 / a.minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate(progress, step, a.rate)
@@ -165,12 +174,8 @@ def main():
             loads, sums, since = [0] * len(loads), torch.zeros(3), 0
         if used - kept_at > 60 * a.keep:
             kept_at = used
-            save(file, model=model.state_dict(), average=average, optimiser=optimiser.state_dict(),
-                 random=torch.get_rng_state(), order=data.order, step=step, used=used, images=images,
-                 config=model.config, names=data.names, vocabulary=data.vocabulary, seed=a.seed)
-    save(file, model=model.state_dict(), average=average, optimiser=optimiser.state_dict(),
-         random=torch.get_rng_state(), order=data.order, step=step, used=used, images=images,
-         config=model.config, names=data.names, vocabulary=data.vocabulary, seed=a.seed)
+            keep()
+    keep()
     print(f"done: {step} steps, {images} images, {used / 60:.1f} minutes", flush=True)
 
 
