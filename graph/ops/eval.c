@@ -10,7 +10,8 @@ bool sy_eval_init(sy_eval *eval, const sy_graph *graph, sy_error *error)
     *eval = (sy_eval){.graph = graph};
     eval->tensor = calloc(graph->n_nodes, sizeof *eval->tensor);
     eval->route = calloc(graph->n_nodes, sizeof *eval->route);
-    if (eval->tensor && eval->route)
+    eval->borrowed = calloc(graph->n_nodes, sizeof *eval->borrowed);
+    if (eval->tensor && eval->route && eval->borrowed)
         return true;
     sy_eval_free(eval);
     return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to evaluate %u values.", graph->n_nodes);
@@ -27,12 +28,15 @@ void sy_eval_route_free(sy_eval_route *route)
 
 static void forget(sy_eval *eval, sy_value value)
 {
-    free(eval->tensor[value]);
+    if (!eval->borrowed[value])
+        free(eval->tensor[value]);
     sy_eval_route_free(eval->route[value]);
     eval->tensor[value] = NULL;
     eval->route[value] = NULL;
+    eval->borrowed[value] = false;
 }
 
+/* A value of load time borrows from such alone, so nothing that stays has lost its owner. */
 void sy_eval_reset(sy_eval *eval)
 {
     for (sy_value v = 1; v < eval->graph->n_nodes; v++)
@@ -42,10 +46,11 @@ void sy_eval_reset(sy_eval *eval)
 
 void sy_eval_free(sy_eval *eval)
 {
-    for (sy_value v = 1; eval->graph && eval->tensor && eval->route && v < eval->graph->n_nodes; v++)
+    for (sy_value v = 1; eval->graph && eval->tensor && eval->route && eval->borrowed && v < eval->graph->n_nodes; v++)
         forget(eval, v);
     free(eval->tensor);
     free(eval->route);
+    free(eval->borrowed);
     *eval = (sy_eval){0};
 }
 

@@ -17,6 +17,7 @@ typedef struct sy_eval {
     const sy_graph *graph;
     double **tensor;       /* by value: elements in row-major order, NULL if not computed. Integers are exact. */
     sy_eval_route **route; /* by value */
+    bool *borrowed;        /* by value: the tensor is its first argument's own (reshape); private */
     /* Reads a leaf (input, state, step, param) into `out` (count elements). Set by the caller. */
     bool (*read)(void *context, const sy_node *leaf, double *out, sy_error *error);
     void *context;
