@@ -2,9 +2,10 @@
 // f16 and bf16 live in pairs in 32-bit words, the first in the low half. No 16-bit feature of the device is needed.
 // bf16 is rounded to nearest even.
 
-float sy_f16(uint word, uint odd) { return odd == 0u ? unpackHalf2x16(word).x : unpackHalf2x16(word).y; }
+// No branch on the parity: a loop with one branch a load costs SwiftShader's compiler minutes.
+float sy_f16(uint word, uint odd) { return unpackHalf2x16(word >> (16u * odd)).x; }
 vec4 sy_f164(uvec2 w) { return vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y)); }
-float sy_bf16(uint word, uint odd) { return uintBitsToFloat(odd == 0u ? word << 16 : word & 0xffff0000u); }
+float sy_bf16(uint word, uint odd) { return uintBitsToFloat(word >> (16u * odd) << 16); }
 vec4 sy_bf164(uvec2 w) { return uintBitsToFloat(uvec4(w.x << 16, w.x & 0xffff0000u, w.y << 16, w.y & 0xffff0000u)); }
 
 uint sy_to_f16(float x) { return packHalf2x16(vec2(x, 0.0)); }
