@@ -41,7 +41,7 @@ void main()
 //@end
         vec4 s4_@{j} = q0 * K(0u);
 //@for i d4_rest
-        s4_@{j} += q@{i_next} * K(@{i_next}u);
+        s4_@{j} = fma(q@{i_next}, K(@{i_next}u), s4_@{j});
 //@end
 #undef K
         float s@{j} = (s4_@{j}.x + s4_@{j}.y) + (s4_@{j}.z + s4_@{j}.w);
@@ -69,10 +69,10 @@ void main()
 //@for j step
 //@for i e4
 //@if staged
-        o@{i} += p@{j} * stage_v[@{j}][@{i}];
+        o@{i} = fma(vec4(p@{j}), stage_v[@{j}][@{i}], o@{i});
 //@end
 //@if !staged
-        o@{i} += p@{j} * load_v(batch, head, key@{j}, @{i}u);
+        o@{i} = fma(vec4(p@{j}), load_v(batch, head, key@{j}, @{i}u), o@{i});
 //@end
 //@end
 //@end

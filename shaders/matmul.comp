@@ -48,10 +48,10 @@ void main()
             vec4 b@{i} = load_b@{w}(batch, 4u * k + @{i}u, n@{v});
 //@end
 //@for r rows
-            c@{w}_@{r}_@{v} += a@{r}.x * b0;
-            c@{w}_@{r}_@{v} += a@{r}.y * b1;
-            c@{w}_@{r}_@{v} += a@{r}.z * b2;
-            c@{w}_@{r}_@{v} += a@{r}.w * b3;
+            c@{w}_@{r}_@{v} = fma(vec4(a@{r}.x), b0, c@{w}_@{r}_@{v});
+            c@{w}_@{r}_@{v} = fma(vec4(a@{r}.y), b1, c@{w}_@{r}_@{v});
+            c@{w}_@{r}_@{v} = fma(vec4(a@{r}.z), b2, c@{w}_@{r}_@{v});
+            c@{w}_@{r}_@{v} = fma(vec4(a@{r}.w), b3, c@{w}_@{r}_@{v});
 //@end
         }
 //@end
@@ -95,7 +95,10 @@ void main()
             vec4 b@{i} = load_b@{w}(batch, 4u * k + @{i}u, at);
 //@end
 //@for r rows
-            c@{w}_@{r} += a@{r}.x * b0 + a@{r}.y * b1 + a@{r}.z * b2 + a@{r}.w * b3;
+            c@{w}_@{r} = fma(vec4(a@{r}.x), b0, c@{w}_@{r});
+            c@{w}_@{r} = fma(vec4(a@{r}.y), b1, c@{w}_@{r});
+            c@{w}_@{r} = fma(vec4(a@{r}.z), b2, c@{w}_@{r});
+            c@{w}_@{r} = fma(vec4(a@{r}.w), b3, c@{w}_@{r});
 //@end
         }
 //@end
@@ -170,7 +173,7 @@ void main()
 //@end
 //@for r tr
 //@for v tv
-            c@{w}_@{r}_@{v} += a@{r_quad}[@{r_part}] * b@{w}_@{v};
+            c@{w}_@{r}_@{v} = fma(vec4(a@{r_quad}[@{r_part}]), b@{w}_@{v}, c@{w}_@{r}_@{v});
 //@end
 //@end
 //@end
