@@ -1,0 +1,2 @@
+/* The fixtures of the networks, shared with tests/zoo. */
+#include "tests/zoo/help_fixture.c"
