@@ -182,6 +182,8 @@ static void set_limits(const sy_device_snapshot *s, sy_device_plan *plan)
     l->storage_range = known(s->limits.storage_range, (uint32_t)floor.storage_range) & ~UINT32_C(3);
     l->push_bytes = known(s->limits.push_bytes, floor.push_bytes);
     uint64_t alignment = s->limits.storage_alignment;
+    if (s->limits.texel_alignment > alignment) /* places serve both kinds of views */
+        alignment = s->limits.texel_alignment;
     bool power = alignment && !(alignment & (alignment - 1)) && alignment <= floor.offset_alignment;
     l->offset_alignment = power ? (uint32_t)alignment : floor.offset_alignment;
     if (l->offset_alignment < 4)
@@ -190,6 +192,13 @@ static void set_limits(const sy_device_snapshot *s, sy_device_plan *plan)
     l->subgroup_size = s->subgroup.in_compute == SY_YES ? s->subgroup.size : 0;
     l->subgroup_operations = l->subgroup_size ? s->subgroup.operations : 0;
     plan->atom_bytes = s->limits.atom_bytes ? s->limits.atom_bytes : 256; /* 256 is the most Vulkan allows */
+}
+
+/* Texel loads are the faster ones where the processor itself runs the shaders; a report that does not say how many elements
+ * a view may have gets none. Indices are int in shaders, so more than 2^27 texels could not be told apart by word. */
+static void set_texels(const sy_device_snapshot *s, sy_device_plan *plan)
+{
+    plan->limits.texel_elements = plan->limits.cpu ? at_most(s->limits.texel_elements, 1u << 27) : 0;
 }
 
 /* After the heap is known. Some drivers say 2^63 - 1, some nothing: the heap is a bound in any case, and where it is unknown
@@ -235,6 +244,7 @@ void sy_plan_make(const sy_device_snapshot *snapshot, sy_device_plan *plan)
             plan->quirks |= UINT64_C(1) << i;
             sy_quirks[i].apply(plan);
         }
+    set_texels(snapshot, plan);
     if (refused(snapshot, plan))
         return;
     plan->usable = true;

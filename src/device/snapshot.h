@@ -33,6 +33,8 @@ typedef enum sy_answer { SY_UNKNOWN, SY_NO, SY_YES } sy_answer;
     X(uint32_t, bound_sets, "maxBoundDescriptorSets")                                              \
     X(uint32_t, uniform_range, "maxUniformBufferRange")                                            \
     X(uint64_t, storage_alignment, "minStorageBufferOffsetAlignment")                              \
+    X(uint32_t, texel_elements, "maxTexelBufferElements")                                          \
+    X(uint64_t, texel_alignment, "minTexelBufferOffsetAlignment")                                  \
     X(uint64_t, atom_bytes, "nonCoherentAtomSize")                                                 \
     X(uint64_t, copy_alignment, "optimalBufferCopyOffsetAlignment")
 

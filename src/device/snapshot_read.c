@@ -110,6 +110,8 @@ static void read_core(const VkPhysicalDeviceProperties *p, const VkPhysicalDevic
     s->limits.bound_sets = l->maxBoundDescriptorSets;
     s->limits.uniform_range = l->maxUniformBufferRange;
     s->limits.storage_alignment = l->minStorageBufferOffsetAlignment;
+    s->limits.texel_elements = l->maxTexelBufferElements;
+    s->limits.texel_alignment = l->minTexelBufferOffsetAlignment;
     s->limits.atom_bytes = l->nonCoherentAtomSize;
     s->limits.copy_alignment = l->optimalBufferCopyOffsetAlignment;
     s->limits.timestamp_period = l->timestampPeriod;

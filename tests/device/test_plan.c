@@ -300,6 +300,13 @@ static void test_bent(void)
     CHECK(plan_of(&s).limits.offset_alignment == 256);
     s.limits.storage_alignment = 1;
     CHECK(plan_of(&s).limits.offset_alignment == 4);
+    s.limits.texel_alignment = 64;
+    s.limits.texel_elements = UINT32_MAX;
+    CHECK(plan_of(&s).limits.offset_alignment == 64);
+    CHECK(plan_of(&s).limits.texel_elements == 0); /* not a software driver */
+    s.type = SY_DEVICE_CPU;
+    CHECK(plan_of(&s).limits.texel_elements == 1u << 27);
+    s = plain();
     s.limits.storage_range = UINT32_MAX;
     CHECK(plan_of(&s).limits.storage_range == UINT32_MAX - 3);
     s.limits.stage_storage_buffers = UINT32_MAX;
