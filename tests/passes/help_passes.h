@@ -32,8 +32,8 @@ static inline bool help_read(void *context, const sy_node *leaf, double *out, sy
             out[i] = r % 5;
         else if (leaf->type.dtype == SY_U32)
             out[i] = r;
-        else /* eighths: exact in every dtype */
-            out[i] = ((double)(r % 33) - 16) / 8;
+        else /* exact in every dtype; weights small, so that networks stay tame and scores apart */
+            out[i] = ((double)(r % 33) - 16) / (leaf->op == SY_OP_PARAM ? 64 : 8);
     }
     return true;
 }
@@ -215,6 +215,60 @@ static inline char *help_text(const sy_plan *plan)
     sy_graph_print(plan->graph, &text);
     sy_plan_print(plan, &text);
     return text.data;
+}
+
+/* What meets in a group by chance: matmuls, row ops, views and maps over a few shapes that fit each other, heavily
+ * shared. */
+static inline sy_graph *help_dense_graph(uint64_t seed)
+{
+    sy_graph *g = sy_graph_create("dense");
+    const sy_type shapes[] = {SY_T(SY_F32, 6, 4), SY_T(SY_F32, 2, 3, 4), SY_T(SY_F32, 2, 3, 2, 2)};
+    sy_value pool[64];
+    uint32_t n = 0;
+    for (; n < 3; n++)
+        pool[n] = sy_input(g, (const char *[]){"a", "b", "c"}[n], shapes[n]);
+    while (n < 40) {
+        sy_value x = pool[help_number(&seed, n)], y = pool[n - 1 - help_number(&seed, n < 6 ? n : 6)];
+        sy_type t = g->nodes[x].type;
+        int32_t last = t.dim[t.rank - 1];
+        const int32_t swap[] = {0, 2, 1, 3}, turn[] = {1, 0};
+        char name[16];
+        snprintf(name, sizeof name, "w%u", n);
+        switch (help_number(&seed, 12)) {
+        case 0:
+        case 1:
+            x = sy_matmul(g, x, sy_param(g, name, SY_T(SY_F32, last, last)), help_number(&seed, 2));
+            break;
+        case 2:
+            x = sy_row(g, (sy_op)(SY_OP_SOFTMAX + help_number(&seed, 4)), x, 0);
+            break;
+        case 3:
+            x = sy_sub(g, x, sy_row(g, SY_OP_REDUCE_SUM + help_number(&seed, 3), x, 0));
+            break;
+        case 4:
+            x = sy_row(g, SY_OP_SOFTMAX, x, 0);
+            x = sy_mul(g, x, sy_row(g, SY_OP_REDUCE_SUM, sy_take_last(g, x, sy_top_k(g, x, 2)), 0));
+            break;
+        case 5:
+            x = t.rank == 4   ? sy_reshape(g, sy_transpose(g, x, swap), t)
+                : t.rank == 2 ? sy_reshape(g, sy_transpose(g, x, turn), t)
+                              : x;
+            break;
+        case 6:
+            x = sy_unary(g, SY_OP_TANH, x);
+            break;
+        case 7:
+            x = sy_add(g, x, sy_param(g, name, SY_T(SY_F32, last)));
+            break;
+        default:
+            x = sy_binary(g, help_number(&seed, 2) ? SY_OP_ADD : SY_OP_MUL, x, sy_reshape(g, y, t));
+            break;
+        }
+        pool[n++] = sy_reshape(g, x, shapes[help_number(&seed, 3)]);
+    }
+    sy_output(g, "last", pool[n - 1]);
+    sy_output(g, "one", pool[n / 2]);
+    return g;
 }
 
 #endif

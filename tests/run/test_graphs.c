@@ -1,0 +1,161 @@
+/* Whole graphs through compiler and session on every device against the f64 reference: fused and unfused, random ones
+ * in which everything meets everything, and the networks of the zoo at a small size. Argument: a part of a graph's
+ * name, to look at it alone. */
+#include "graph/import/safetensors.h"
+#include "src/run/convert.h"
+#include "src/run/session.h"
+#include "tests/passes/help_passes.h"
+#include "tests/run/help_devices.h"
+
+static const char *only;
+
+static double *values_of(const sy_node *leaf)
+{
+    double *values = calloc(sy_type_count(&leaf->type), sizeof *values);
+    REQUIRE(values);
+    help_read(NULL, leaf, values, NULL);
+    return values;
+}
+
+/* A file of the graph's parameters in memory. */
+static sy_safetensors *weights_of(const sy_graph *g, uint8_t **bytes)
+{
+    sy_text header = {0}, body = {0};
+    sy_text_add(&header, "{");
+    for (sy_value v = 1; v < g->n_nodes; v++) {
+        const sy_node *node = &g->nodes[v];
+        if (node->op != SY_OP_PARAM)
+            continue;
+        uint64_t count = sy_type_count(&node->type);
+        uint64_t size = count * (node->type.dtype == SY_F16 || node->type.dtype == SY_BF16 ? 2 : 4);
+        double *values = values_of(node);
+        char *stored = calloc(1, size + 4);
+        REQUIRE(stored);
+        sy_convert_from_double(node->type.dtype, values, count, stored);
+        const char *dtype = node->type.dtype == SY_F16 ? "F16" : node->type.dtype == SY_BF16 ? "BF16" : "F32";
+        sy_text_printf(&header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", body.size ? "," : "", node->name, dtype);
+        for (int k = 0; k < node->type.rank; k++)
+            sy_text_printf(&header, "%s%d", k ? "," : "", node->type.dim[k]);
+        sy_text_printf(&header, "],\"data_offsets\":[%zu,%zu]}", body.size, body.size + (size_t)size);
+        sy_text_add_bytes(&body, stored, size);
+        free(stored);
+        free(values);
+    }
+    sy_text_add(&header, "}");
+    uint64_t n = header.size;
+    *bytes = calloc(1, 8 + n + body.size + 8);
+    REQUIRE(*bytes && !header.failed && !body.failed);
+    memcpy(*bytes, &n, 8);
+    memcpy(*bytes + 8, header.data, n);
+    if (body.size)
+        memcpy(*bytes + 8 + n, body.data, body.size);
+    sy_error error = {0};
+    sy_safetensors *file = sy_safetensors_from_memory(*bytes, 8 + n + body.size, 0, &error);
+    CHECK_SAY(file != NULL, "%s", error.message);
+    sy_text_free(&header);
+    sy_text_free(&body);
+    return file;
+}
+
+static bool write_inputs(sy_session *session, const sy_graph *g, sy_error *error)
+{
+    for (sy_value v = 1; v < g->n_nodes; v++) {
+        const sy_node *node = &g->nodes[v];
+        if (node->op != SY_OP_INPUT)
+            continue;
+        uint64_t bytes = sy_type_bytes(&node->type);
+        double *values = values_of(node);
+        void *data = calloc(1, bytes);
+        REQUIRE(data);
+        sy_convert_from_double(node->type.dtype, values, sy_type_count(&node->type), data);
+        bool ok = sy_session_write(session, node->name, data, bytes, error);
+        free(data);
+        free(values);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* Relative L2 distance of every f32 output from the reference. */
+static void compare(const sy_session *session, const sy_graph *g, double tolerance, const char *what)
+{
+    sy_eval eval = {0};
+    sy_error error = {0};
+    bool fine = sy_eval_init(&eval, g, &error);
+    eval.read = help_read;
+    for (uint32_t e = 0; e < g->n_ends && fine; e++) {
+        sy_session_result r;
+        const sy_end *end = &g->ends[e];
+        if (end->kind != SY_END_OUTPUT)
+            continue;
+        fine = sy_eval_value(&eval, end->value, &error) && sy_session_read(session, end->name, &r, &error);
+        double distance = 0, norm = 0;
+        for (uint64_t i = 0; fine && i < sy_type_count(&g->nodes[end->value].type); i++) {
+            double wanted = eval.tensor[end->value][i], got = ((const float *)r.data)[i];
+            distance += (got - wanted) * (got - wanted);
+            norm += wanted * wanted;
+        }
+        CHECK_SAY(sqrt(distance) <= tolerance * sqrt(norm) + 1e-30, "%s, output %s: relative distance %g", what,
+                  end->name, sqrt(distance / norm));
+    }
+    CHECK_SAY(fine, "%s: %s", what, error.message);
+    sy_eval_free(&eval);
+}
+
+static void run(sy_vk_device *device, const sy_graph *g, bool no_fusion, double tolerance, const char *what)
+{
+    uint8_t *bytes = NULL;
+    sy_error error = {0};
+    sy_safetensors *file = weights_of(g, &bytes);
+    sy_program *program =
+        sy_compile(g, &(sy_compile_params){.limits = &device->plan->limits, .no_fusion = no_fusion}, &error);
+    sy_session *session = NULL;
+    if (program && file)
+        session = sy_session_create(&(sy_session_params){.device = device, .step = program, .weights = file}, &error);
+    bool ok = session && write_inputs(session, g, &error) && sy_session_run(session, NULL, NULL, &error);
+    CHECK_SAY(ok, "%s: %s", what, error.message);
+    if (ok)
+        compare(session, g, tolerance, what);
+    sy_session_destroy(&session);
+    sy_program_destroy(&program);
+    sy_safetensors_close(&file);
+    free(bytes);
+}
+
+static void run_both(sy_vk_device *device, sy_graph *g, bool unfused, double tolerance, const char *name)
+{
+    char what[96];
+    for (int no_fusion = 0; no_fusion <= unfused; no_fusion++) {
+        snprintf(what, sizeof what, "%s, %s", name, no_fusion ? "unfused" : "fused");
+        if (!only || strstr(what, only))
+            run(device, g, no_fusion, tolerance, what);
+    }
+    sy_graph_destroy(&g);
+}
+
+static void test(sy_vk_device *device)
+{
+    static const char *const names[] = {"dit", "dit-moe", "promoe", "promoe-ec"};
+    char name[64];
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        for (int narrow = 0; narrow < 2; narrow++) {
+            sy_network_config c = help_config(names[i], 2, 32, 8);
+            c.attention_names = i == 1 && narrow ? SY_ATTENTION_WQKV : SY_ATTENTION_TIMM;
+            c.qk_norm = i == 1 && narrow;
+            c.qk_norm_eps = 1e-6;
+            c.dtype = !narrow ? SY_F32 : i % 2 ? SY_BF16 : SY_F16;
+            snprintf(name, sizeof name, "%s%s", names[i], narrow ? ", half" : "");
+            run_both(device, help_network(&c, 2), i == 2 && !narrow, 1e-5, name);
+        }
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        snprintf(name, sizeof name, "dense %llu", (unsigned long long)seed);
+        run_both(device, help_dense_graph(seed), seed == 1, 1e-4, name);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    only = argc > 1 ? argv[1] : NULL;
+    return sy_test_devices(test) ? check_done() : check_skip("no usable Vulkan device");
+}
