@@ -110,16 +110,21 @@ static bool grouped(sy_plan *plan, sy_group *group, const sy_variant *variant, u
 
 bool sy_choose_kernel(sy_plan *plan, uint32_t index, sy_error *error)
 {
-    sy_group *group = &plan->groups[index];
-    const sy_limits *limits = &plan->limits;
+    const sy_group *group = &plan->groups[index];
     sy_problem p = sy_problem_of(plan, group);
     if (group->kind == SY_GROUP_GROUPED_MATMUL) {
         uint32_t decided = plan->route_uses[plan->graph->nodes[group->anchors[0]].args[2]].tile_rows;
         p.rows = decided ? decided : p.rows;
     }
-    const sy_variant *variant = sy_choose_variant(&p, limits, error);
-    if (!variant)
-        return false;
+    const sy_variant *variant = sy_choose_variant(&p, &plan->limits, error);
+    return variant && sy_variant_apply(variant, plan, index, error);
+}
+
+bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, sy_error *error)
+{
+    sy_group *group = &plan->groups[index];
+    const sy_limits *limits = &plan->limits;
+    const sy_problem p = sy_problem_of(plan, group);
     group->variant = variant->name;
     group->tile_rows = variant->rows;
     group->tile_columns = variant->columns;

@@ -185,6 +185,12 @@ static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limi
            shared_bytes(v, p) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);
 }
 
+bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
+{
+    return v->kind == p->kind && (!v->anchors || v->anchors == p->n_anchors) && (!v->most_rows || p->rows <= v->most_rows) &&
+           fits(v, p, limits);
+}
+
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error)
 {
     uint32_t n;
@@ -196,8 +202,7 @@ const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *
             return &all[i];
     /* What is made for the other sort of device is slower, but right. */
     for (uint32_t i = 0; i < n; i++)
-        if (all[i].kind == problem->kind && (!all[i].anchors || all[i].anchors == problem->n_anchors) &&
-            (!all[i].most_rows || problem->rows <= all[i].most_rows) && fits(&all[i], problem, limits))
+        if (sy_variant_can(&all[i], problem, limits))
             return &all[i];
     sy_fail(error, SY_CODE_UNAVAILABLE,
             "no %s kernel fits device %s (%u invocations, %u bytes of shared memory, loops of %u) for %llu rows of %llu",

@@ -38,5 +38,9 @@ typedef struct sy_problem {
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
 /* The first variant that serves; NULL and an error that says what is lacking. */
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error);
+/* True if the variant gives right results for the problem on such a device, whether it is made for it or not. */
+bool sy_variant_can(const sy_variant *variant, const sy_problem *problem, const sy_limits *limits);
+/* Sets what choose_kernels sets in the group, for that variant. */
+bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t group, sy_error *error);
 
 #endif

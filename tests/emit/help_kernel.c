@@ -1,5 +1,6 @@
 /* See help_kernel.h. */
 #include "tests/emit/help_kernel.h"
+#include "graph/emit/manifest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -197,9 +198,6 @@ static bool run(vk_device *device, struct sy_emitter *emitter, kernel_case *c, s
     sy_emitted emitted;
     vk_job job = {0};
     bool from_cache, ok;
-    if (c->variant) {
-        group->variant = c->variant;
-    }
     if (!sy_emit_group(plan, 0, &emitted, error))
         return false;
     if (getenv("SY_PRINT") && strstr(c->name, getenv("SY_PRINT")))
@@ -265,7 +263,19 @@ bool kernel_run(vk_device *device, struct sy_emitter *emitter, kernel_case *c)
         eval.read = kernel_read;
         eval.context = c;
         eval.step = c->step;
-        ok = sy_choose_kernel(&plan, 0, &error) && run(device, emitter, c, &plan, &eval, &error);
+        uint32_t n = 0;
+        const sy_variant *all = sy_variants(&n, &error);
+        sy_problem problem = sy_problem_of(&plan, &c->group);
+        ok = all && (c->every || (sy_choose_kernel(&plan, 0, &error) && run(device, emitter, c, &plan, &eval, &error)));
+        for (uint32_t i = 0; ok && c->every && i < n; i++) {
+            if (!sy_variant_can(&all[i], &problem, &plan.limits))
+                continue;
+            if (c->group.kind == SY_GROUP_GROUPED_MATMUL)
+                plan.route_uses[c->graph->nodes[c->group.anchors[0]].args[2]] = (struct sy_route_use){0};
+            ok = sy_variant_apply(&all[i], &plan, 0, &error) && run(device, emitter, c, &plan, &eval, &error);
+            if (!ok)
+                fprintf(stderr, "%s: failed as %s\n", c->name, all[i].name);
+        }
         sy_eval_free(&eval);
     }
     if (error.code != SY_CODE_OK)

@@ -13,7 +13,7 @@ typedef struct kernel_case {
     double tolerance; /* of the relative L2 error; 0: 1e-5 */
     const char *const *step_columns;
     uint32_t n_step_columns, step;
-    const char *variant;    /* NULL: as chosen */
+    bool every;             /* runs every variant that can, not the chosen one alone */
     uint32_t tile_rows;     /* ROUTE: of the tiles; 0: 16 */
     const double *integers; /* NULL, or what to fill i32 inputs with, cyclic */
     uint32_t n_integers;

@@ -5,6 +5,7 @@
 
 static vk_device *device;
 static struct sy_emitter *emitter;
+static bool every; /* run the next cases in every variant that can, not in the chosen one alone */
 
 static sy_value in(sy_graph *g, const char *name, sy_type type)
 {
@@ -13,7 +14,7 @@ static sy_value in(sy_graph *g, const char *name, sy_type type)
 
 static void expect(const char *name, sy_graph *g, sy_group group, double tolerance)
 {
-    kernel_case c = {.name = name, .graph = g, .group = group, .tolerance = tolerance};
+    kernel_case c = {.name = name, .graph = g, .group = group, .tolerance = tolerance, .every = every};
     CHECK_SAY(kernel_run(device, emitter, &c), "%s", name);
 }
 
@@ -206,7 +207,7 @@ static void test_route(int32_t rows, int32_t targets, int32_t k, bool choice_maj
     snprintf(name, sizeof name, "route %d -> %d k %d capacity %d of %d", rows, targets, k, capacity, group_rows);
     sy_graph *g = sy_graph_create("route");
     sy_value r = build_route(g, rows, targets, k, choice_major, capacity, group_rows);
-    kernel_case c = {.name = name, .graph = g, .group = anchored(SY_GROUP_ROUTE, r, r), .integers = some, .n_integers = 97};
+    kernel_case c = {.name = name, .graph = g, .group = anchored(SY_GROUP_ROUTE, r, r), .integers = some, .n_integers = 97, .every = every};
     CHECK_SAY(kernel_run(device, emitter, &c), "%s", name);
 }
 
@@ -222,7 +223,7 @@ static void test_grouped(int32_t rows, int32_t targets, int32_t k, int32_t n, bo
     sy_value y = sy_grouped_matmul(g, x, w, r, gather, false), up = sy_grouped_matmul(g, x, in(g, "w2", SY_T(SY_F16, targets, k, n)), r, gather, false);
     sy_value bias = sy_route_spread(g, in(g, "b", SY_T(SY_F32, targets, n)), r);
     sy_value out = sy_mul(g, sy_silu(g, sy_add(g, y, bias)), up);
-    kernel_case c = {.name = "grouped matmul", .graph = g, .integers = some, .n_integers = 89,
+    kernel_case c = {.name = "grouped matmul", .graph = g, .integers = some, .n_integers = 89, .every = every,
                      .group = {.kind = SY_GROUP_GROUPED_MATMUL, .anchors = {y, up}, .n_anchors = 2, .outputs = {out}, .n_outputs = 1}};
     CHECK_SAY(kernel_run(device, emitter, &c), "grouped %d rows, %d targets, %d, to %g", rows, targets, n, one);
     for (int op = 0; op < 5; op++) {
@@ -283,6 +284,18 @@ int main(void)
         test_grouped(33, 4, 24, 20, true, -1);
         test_grouped(9, 3, 12, 7, false, -1);
         test_grouped(40, 4, 16, 8, true, 2);
+        every = true;
+        test_matmul(65, 33, 70, false, SY_F32);
+        test_matmul(70, 48, 68, true, SY_F16);
+        test_matmul(3, 65, 44, false, SY_F32);
+        test_matmul_forms();
+        test_rows(5, 66);
+        test_row_chains(3, 40, 3);
+        test_attention(70, 37, 20, 12);
+        test_attention(5, 9, 7, 5);
+        test_route(300, 5, 3, true, 20, 100, -1);
+        test_grouped(50, 3, 20, 36, true, -1);
+        every = false;
         CHECK(vk_messages() == 0);
     }
     sy_emitter_destroy(&emitter);
