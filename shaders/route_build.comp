@@ -21,11 +21,21 @@ void rank_in_chunk(uint key, out uint rank, out bool last)
     chunk4[lane / 4u][lane % 4u] = key;
     barrier();
     uvec4 before = uvec4(0u), after = uvec4(0u), same, at = uvec4(0u, 1u, 2u, 3u);
+//@if unrolled
 //@for q local4
     same = uvec4(equal(chunk4[@{q}], uvec4(key)));
     before += same * uvec4(lessThan(at, uvec4(lane)));
     after += same * uvec4(greaterThan(at, uvec4(lane)));
     at += 4u;
+//@end
+//@end
+//@if !unrolled
+    for (uint q = 0u; q < @{local4}u; q++) {
+        same = uvec4(equal(chunk4[q], uvec4(key)));
+        before += same * uvec4(lessThan(at, uvec4(lane)));
+        after += same * uvec4(greaterThan(at, uvec4(lane)));
+        at += 4u;
+    }
 //@end
     rank = before.x + before.y + before.z + before.w;
     last = after.x + after.y + after.z + after.w == 0u;
@@ -83,71 +93,71 @@ uint place(bool valid, uint base, uint key)
     return at;
 }
 
+// Phases share one loop, so that its code stands once:
+//   0  what is kept, in list order, into the section of weights
+//   1  those by row, into the section of row_slots
+//   2  those by target, which keeps the rows of a target in order: rows, targets, weights
+//   3  slots by row, which keeps the targets of a row in order: row_slots
+uint item_of(uint phase, uint i)
+{
+    return phase == 1u ? route[@{at_weights}u + i] : phase == 2u ? route[@{at_row_slots}u + i] : i;
+}
+uint key_of(uint phase, uint item)
+{
+    if (phase == 0u)
+        return entry_row(item) / @{group_rows}u * @{targets}u + entry_target(item);
+    return phase == 1u ? entry_row(item) : phase == 2u ? entry_target(item) : route[@{at_rows}u + item];
+}
+
 void main()
 {
     lane = gl_LocalInvocationIndex;
     uint count = 0u, total;
-//@if capacity
-    clear(@{scratch}u, @{keys}u);
-    settle();
-//@end
-    // What is kept, in list order, into the section of weights.
-    for (uint c = 0u; c < @{length}u; c += LANES) {
-        uint i = min(c + lane, @{length}u - 1u), row = entry_row(i), to = entry_target(i);
-        bool keep = c + lane < @{length}u && row < @{rows}u && to < @{targets}u;
-//@if capacity
-        uint at = place(keep, @{scratch}u, row / @{group_rows}u * @{targets}u + to);
-        keep = keep && at < @{capacity}u;
-//@end
-        uint below = count + sum_below(keep ? 1u : 0u, total);
-        if (keep && below < @{slots}u)
-            route[@{at_weights}u + below] = i;
-        count = min(count + total, @{slots}u);
-    }
-    settle();
-    clear(@{at_offsets}u, @{targets}u + 1u);
-    clear(@{at_row_offsets}u, @{rows}u + 1u);
-    settle();
-    for (uint i = lane; i < count; i += LANES) {
-        atomicAdd(route[@{at_offsets}u + 1u + entry_target(route[@{at_weights}u + i])], 1u);
-        atomicAdd(route[@{at_row_offsets}u + 1u + entry_row(route[@{at_weights}u + i])], 1u);
-    }
-    scan(@{at_offsets}u + 1u, @{targets}u);
-    scan(@{at_row_offsets}u + 1u, @{rows}u);
-    // By row, into the section of row_slots. Each key's base stands one word up, so that it ends as the offset of the next key.
-    for (uint c = 0u; c < count; c += LANES) {
-        bool valid = c + lane < count;
-        uint item = valid ? route[@{at_weights}u + c + lane] : 0u;
-        uint at = place(valid, @{at_row_offsets}u + 1u, entry_row(item));
-        if (valid)
-            route[@{at_row_slots}u + at] = item;
-    }
-    settle();
-    // Then by target, which keeps the rows of a target in order.
-    for (uint c = 0u; c < count; c += LANES) {
-        bool valid = c + lane < count;
-        uint item = valid ? route[@{at_row_slots}u + c + lane] : 0u, to = entry_target(item);
-        uint at = place(valid, @{at_offsets}u + 1u, to);
-        if (valid) {
-            route[@{at_rows}u + at] = entry_row(item);
-            route[@{at_targets}u + at] = to;
-            route[@{at_weights}u + at] = floatBitsToUint(entry_weight(item));
+    for (uint phase = 0u; phase < 4u; phase++) {
+        uint n = phase == 0u ? @{length}u : count;
+        // Each key's base stands one word up in its section, so that it ends as the offset of the next key.
+        uint base = phase == 2u ? @{at_offsets}u + 1u : @{at_row_offsets}u + 1u, keys = phase == 2u ? @{targets}u : @{rows}u;
+        if (phase > 0u) {
+            clear(base - 1u, keys + 1u);
+            settle();
+            for (uint i = lane; i < n; i += LANES)
+                atomicAdd(route[base + key_of(phase, item_of(phase, i))], 1u);
+            scan(base, keys);
         }
+//@if capacity
+        else {
+            base = @{scratch}u;
+            clear(base, @{keys}u);
+            settle();
+        }
+//@end
+        for (uint c = 0u; c < n; c += LANES) {
+            uint item = item_of(phase, min(c + lane, n - 1u)), at = 0u;
+            bool valid = c + lane < n && (phase > 0u || (entry_row(item) < @{rows}u && entry_target(item) < @{targets}u));
+//@if !capacity
+            if (phase > 0u)
+//@end
+            {
+                at = place(valid, base, valid ? key_of(phase, item) : 0u);
+            }
+            if (phase == 0u) {
+//@if capacity
+                valid = valid && at < @{capacity}u;
+//@end
+                uint below = count + sum_below(valid ? 1u : 0u, total);
+                if (valid && below < @{slots}u)
+                    route[@{at_weights}u + below] = item;
+                count = min(count + total, @{slots}u);
+            } else if (valid && phase == 2u) {
+                route[@{at_rows}u + at] = entry_row(item);
+                route[@{at_targets}u + at] = entry_target(item);
+                route[@{at_weights}u + at] = floatBitsToUint(entry_weight(item));
+            } else if (valid) {
+                route[@{at_row_slots}u + at] = item;
+            }
+        }
+        settle();
     }
-    settle();
-    // The slots of each row, targets ascending: slots in order, by row.
-    clear(@{at_row_offsets}u, @{rows}u + 1u);
-    settle();
-    for (uint i = lane; i < count; i += LANES)
-        atomicAdd(route[@{at_row_offsets}u + 1u + route[@{at_rows}u + i]], 1u);
-    scan(@{at_row_offsets}u + 1u, @{rows}u);
-    for (uint c = 0u; c < count; c += LANES) {
-        bool valid = c + lane < count;
-        uint at = place(valid, @{at_row_offsets}u + 1u, valid ? route[@{at_rows}u + c + lane] : 0u);
-        if (valid)
-            route[@{at_row_slots}u + at] = c + lane;
-    }
-    settle();
     uint tiles = 0u;
 //@if tile_rows
     for (uint e = 0u; e < @{targets}u; e++) {

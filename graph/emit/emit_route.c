@@ -52,7 +52,7 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
         sy_text_printf(&consumers, "        route[%uu] = tiles;\n        route[%uu] = %uu;\n        route[%uu] = 1u;\n",
                        at.indirect + 3 * c, at.indirect + 3 * c + 1, use->columns[c], at.indirect + 3 * c + 2);
     const sy_template_value values[] = {
-        {"local", v->local[0], NULL}, {"local4", v->local[0] / 4, NULL}, {"log", log, NULL}, {"length", length, NULL},
+        {"local", v->local[0], NULL}, {"local4", v->local[0] / 4, NULL}, {"unrolled", v->step, NULL}, {"log", log, NULL}, {"length", length, NULL},
         {"rows", rows, NULL}, {"targets", targets, NULL}, {"slots", node->type.dim[SY_ROUTE_SLOTS], NULL},
         {"capacity", a->capacity, NULL}, {"group_rows", group_rows, NULL}, {"scratch", where, NULL}, {"keys", keys, NULL},
         {"at_count", at.count, NULL}, {"at_offsets", at.offsets, NULL}, {"at_rows", at.rows, NULL},

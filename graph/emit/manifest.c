@@ -180,6 +180,8 @@ static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *li
 static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     uint64_t iterations = v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations;
+    if (v->kind == SY_GROUP_ROUTE && !v->step) /* each chunk is compared with itself in a loop */
+        iterations += p->rows;
     return v->local[0] * v->local[1] * v->local[2] <= limits->invocations && v->local[0] <= limits->group_size[0] &&
            v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] &&
            shared_bytes(v, p) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);

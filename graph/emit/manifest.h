@@ -14,7 +14,7 @@ typedef struct sy_variant {
     uint32_t rows, columns;      /* of outputs a workgroup's y-slice or an invocation makes: see the template */
     uint32_t local[3];
     uint32_t lanes;              /* ROW: invocations that share a row; 0 elsewhere */
-    uint32_t step;               /* of the inner loop, where it is staged */
+    uint32_t step;               /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
     uint32_t anchors;            /* only for this many; 0: any */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
     char shared[80];             /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
