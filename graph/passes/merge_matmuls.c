@@ -4,7 +4,8 @@
  *
  * Sound: column n of a matmul depends on column n of its right argument alone. Worth it only for few rows, where a
  * matmul is bound by reading weights and by being launched; with many rows each one fills the device by itself.
- * Joined weights must stay within what a device binds at once; what is more makes a further matmul. The joined node must stand after all weights, which depend on leaves alone and so can be copied early. */
+ * Joined weights must stay within what a device binds at once; what is more makes a further matmul. The joined node
+ * must stand after all weights, which depend on leaves alone and so can be copied early. */
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
 
