@@ -45,7 +45,8 @@ bool sy_eval_attention(sy_eval *e, sy_value value, sy_error *error)
     const double *q = sy_eval_arg(e, value, 0), *k = sy_eval_arg(e, value, 1), *v = sy_eval_arg(e, value, 2);
     double *out = sy_eval_result(e, value, error), *weight = malloc(s * sizeof *weight);
     if (!weight)
-        out = NULL, sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu attention weights.", (unsigned long long)s);
+        out = NULL,
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu attention weights.", (unsigned long long)s);
     for (uint64_t row = 0; out && row < heads * t; row++) {
         uint64_t h = row / t;
         double most = -INFINITY, sum = 0, *o = out + row * n;

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* One run of elements: out[i] from x[0][i step[0]], x[1][i step[1]], x[2][i step[2]]. The table's expressions are loops of
- * their own, so that the op is chosen once a run. Fewer arguments: the others are any number with step 0. */
+/* One run of elements: out[i] from x[0][i step[0]], x[1][i step[1]], x[2][i step[2]]. The table's expressions are loops
+ * of their own, so that the op is chosen once a run. Fewer arguments: the others are any number with step 0. */
 typedef struct run {
     const double *x[3];
     uint64_t step[3], count;
@@ -35,7 +35,8 @@ static double wrap(sy_dtype dtype, int64_t x)
     return dtype == SY_U32 ? (double)(uint32_t)x : (double)(int32_t)(uint32_t)x;
 }
 
-/* Integers: in 64 bits, wrapped to 32. A product may pass even 64 bits, but its low half is right in unsigned numbers. */
+/* Integers: in 64 bits, wrapped to 32. A product may pass even 64 bits, but its low half is right in unsigned numbers.
+ */
 static int64_t whole(sy_op op, int64_t a, int64_t b, int64_t c)
 {
     switch (op) {
@@ -106,7 +107,8 @@ bool sy_infer_cast(const sy_graph *graph, sy_node *node, bool type_given, sy_err
 }
 
 /* The dtype in registers that both arguments must share: all floats are f32 there. */
-static bool common_dtype(const sy_graph *graph, const sy_node *node, uint32_t i, uint32_t k, sy_dtype *out, sy_error *error)
+static bool common_dtype(const sy_graph *graph, const sy_node *node, uint32_t i, uint32_t k, sy_dtype *out,
+                         sy_error *error)
 {
     sy_dtype a = sy_arg_type(graph, node, i)->dtype, b = sy_arg_type(graph, node, k)->dtype;
     a = sy_dtype_is_float(a) ? SY_F32 : a;

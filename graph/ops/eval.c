@@ -60,7 +60,8 @@ double *sy_eval_result(sy_eval *e, sy_value value, sy_error *error)
     if (count < SIZE_MAX / sizeof(double))
         e->tensor[value] = calloc(count, sizeof(double));
     if (!e->tensor[value])
-        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu numbers of %s.", (unsigned long long)count, sy_op_get(e->graph->nodes[value].op)->name);
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu numbers of %s.", (unsigned long long)count,
+                sy_op_get(e->graph->nodes[value].op)->name);
     return e->tensor[value];
 }
 
@@ -124,7 +125,8 @@ bool sy_eval_put_route(sy_eval *e, sy_value value, uint32_t n, const sy_route_en
         r->choice = calloc(room, sizeof *r->choice), r->row_slots = calloc(room, sizeof *r->row_slots);
         r->weight = calloc(room, sizeof *r->weight);
     }
-    if (!r || !sorted || !r->offsets || !r->row_offsets || !r->row || !r->target || !r->choice || !r->row_slots || !r->weight) {
+    if (!r || !sorted || !r->offsets || !r->row_offsets || !r->row || !r->target || !r->choice || !r->row_slots ||
+        !r->weight) {
         free(sorted);
         sy_eval_route_free(r);
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a route of %u slots.", n);
@@ -188,7 +190,8 @@ bool sy_eval_store(const sy_eval *eval, sy_value value, uint32_t tile_rows, void
 {
     const sy_type *type = &eval->graph->nodes[value].type;
     if (!computed(eval, value) || bytes != sy_type_bytes(type))
-        return sy_fail(error, SY_CODE_INTERNAL, "value %u is not there to be stored in %llu bytes.", value, (unsigned long long)bytes);
+        return sy_fail(error, SY_CODE_INTERNAL, "value %u is not there to be stored in %llu bytes.", value,
+                       (unsigned long long)bytes);
     if (type->is_route) {
         store_route(eval->route[value], type, tile_rows, out);
         return true;

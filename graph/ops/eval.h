@@ -21,7 +21,7 @@ typedef struct sy_eval {
     /* Reads a leaf (input, state, step, param) into `out` (count elements). Set by the caller. */
     bool (*read)(void *context, const sy_node *leaf, double *out, sy_error *error);
     void *context;
-    uint32_t step;         /* value of step_index */
+    uint32_t step;                                   /* value of step_index */
     bool (*progress)(void *context, sy_value value); /* may be NULL; false cancels */
 } sy_eval;
 

@@ -46,7 +46,8 @@ bool sy_infer_random(const sy_graph *graph, sy_node *node, bool type_given, sy_e
     const sy_type *seeds = sy_arg_type(graph, node, 0);
     if (seeds->dtype != SY_U32 || seeds->rank != 1 || seeds->dim[0] != node->type.dim[0] || node->type.dtype != SY_F32)
         return sy_misfit(graph, node, error, "it takes u32 seeds, one for each first index of its f32 result");
-    if (node->n_args > 1 && (sy_arg_type(graph, node, 1)->dtype != SY_U32 || sy_type_count(sy_arg_type(graph, node, 1)) != 1))
+    if (node->n_args > 1 &&
+        (sy_arg_type(graph, node, 1)->dtype != SY_U32 || sy_type_count(sy_arg_type(graph, node, 1)) != 1))
         return sy_misfit(graph, node, error, "the counter must be u32[1]");
     return true;
 }
@@ -96,7 +97,8 @@ bool sy_eval_random_normal(sy_eval *e, sy_value value, sy_error *error)
         for (uint64_t i = 0; i < each; i += 4) {
             uint32_t word[4];
             double normal[4];
-            sy_philox((uint32_t[]){(uint32_t)(i / 4), step, 0, 0}, (uint32_t[]){(uint32_t)seeds[n], (uint32_t)node->attributes.stream}, word);
+            sy_philox((uint32_t[]){(uint32_t)(i / 4), step, 0, 0},
+                      (uint32_t[]){(uint32_t)seeds[n], (uint32_t)node->attributes.stream}, word);
             sy_philox_normals(word, normal);
             for (uint64_t c = 0; c < 4 && i + c < each; c++)
                 out[n * each + i + c] = normal[c];

@@ -29,7 +29,8 @@ bool sy_infer_const(const sy_graph *graph, sy_node *node, bool type_given, sy_er
     uint64_t count = sy_type_count(&node->type);
     uint32_t given = node->attributes.values.count;
     if (given != 1 && given != count)
-        return sy_misfit(graph, node, error, "%u values for %llu elements; give 1 or one each", given, (unsigned long long)count);
+        return sy_misfit(graph, node, error, "%u values for %llu elements; give 1 or one each", given,
+                         (unsigned long long)count);
     if (sy_dtype_is_float(node->type.dtype))
         return true;
     bool is_signed = node->type.dtype == SY_I32;
@@ -46,7 +47,8 @@ bool sy_infer_iota(const sy_graph *graph, sy_node *node, bool type_given, sy_err
     if (!sy_need_type(graph, node, type_given, error))
         return false;
     if (node->attributes.axis < 0 || node->attributes.axis >= node->type.rank)
-        return sy_misfit(graph, node, error, "axis %d is not below the rank %d", node->attributes.axis, node->type.rank);
+        return sy_misfit(graph, node, error, "axis %d is not below the rank %d", node->attributes.axis,
+                         node->type.rank);
     return true;
 }
 
@@ -61,7 +63,8 @@ bool sy_eval_leaf(sy_eval *e, sy_value value, sy_error *error)
         return true;
     }
     if (!e->read)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%s \"%s\" has no content.", sy_op_get(node->op)->name, node->name);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%s \"%s\" has no content.", sy_op_get(node->op)->name,
+                       node->name);
     return e->read(e->context, node, out, error);
 }
 

@@ -108,7 +108,8 @@ static double *panel_of(uint64_t k, sy_error *error)
 {
     double *panel = malloc(k * LANES * sizeof *panel); /* k < 2^31 */
     if (!panel)
-        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu numbers of a matrix product.", (unsigned long long)k * LANES);
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu numbers of a matrix product.",
+                (unsigned long long)k * LANES);
     return panel;
 }
 
@@ -142,7 +143,8 @@ bool sy_infer_grouped_matmul(const sy_graph *graph, sy_node *node, bool type_giv
     if (w->dim[0] != r->dim[SY_ROUTE_TARGETS])
         return sy_misfit(graph, node, error, "%d matrices for %d targets", w->dim[0], r->dim[SY_ROUTE_TARGETS]);
     if (x->dim[0] != r->dim[node->attributes.gather ? SY_ROUTE_ROWS : SY_ROUTE_SLOTS])
-        return sy_misfit(graph, node, error, "the left one must have a row for each %s", node->attributes.gather ? "row of the route (gather=1)" : "slot of the route (gather=0)");
+        return sy_misfit(graph, node, error, "the left one must have a row for each %s",
+                         node->attributes.gather ? "row of the route (gather=1)" : "slot of the route (gather=0)");
     if (x->dim[1] != w->dim[t ? 2 : 1])
         return sy_misfit(graph, node, error, "the inner dimensions differ");
     if (!sy_need_switch(graph, node, "gather", node->attributes.gather, error) ||

@@ -9,7 +9,8 @@ static bool need_matrix(const sy_graph *graph, const sy_node *node, uint32_t i, 
     static const char *const counted[] = {"row", "target", "slot"};
     const sy_type *x = sy_arg_type(graph, node, i), *r = sy_arg_type(graph, node, 1);
     if (x->rank != 2 || x->dim[0] != r->dim[dim])
-        return sy_misfit(graph, node, error, "argument %u must be a matrix with a row for each %s of the route", i + 1, counted[dim]);
+        return sy_misfit(graph, node, error, "argument %u must be a matrix with a row for each %s of the route", i + 1,
+                         counted[dim]);
     return true;
 }
 
@@ -48,7 +49,8 @@ bool sy_infer_route_spread(const sy_graph *graph, sy_node *node, bool type_given
 bool sy_infer_route_scatter(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
 {
     (void)type_given;
-    if (!matrix_to(graph, node, SY_ROUTE_SLOTS, SY_ROUTE_ROWS, error) || !need_matrix(graph, node, 2, SY_ROUTE_ROWS, error))
+    if (!matrix_to(graph, node, SY_ROUTE_SLOTS, SY_ROUTE_ROWS, error) ||
+        !need_matrix(graph, node, 2, SY_ROUTE_ROWS, error))
         return false;
     const sy_type *base = sy_arg_type(graph, node, 2);
     if (base->dim[1] != node->type.dim[1] || sy_dtype_is_float(base->dtype) != (node->type.dtype == SY_F32))

@@ -14,7 +14,8 @@ static bool need_scores(const sy_graph *graph, const sy_node *node, sy_error *er
     return true;
 }
 
-static bool set_route(const sy_graph *graph, sy_node *node, int64_t rows, int64_t targets, int64_t slots, sy_error *error)
+static bool set_route(const sy_graph *graph, sy_node *node, int64_t rows, int64_t targets, int64_t slots,
+                      sy_error *error)
 {
     if (rows > INT32_MAX || targets > INT32_MAX || slots > INT32_MAX)
         return sy_misfit(graph, node, error, "the route would have more than 2^31 entries");
@@ -59,7 +60,8 @@ static bool chosen_by_row(const sy_graph *graph, const sy_node *node, bool *by_r
     while ((producer->op == SY_OP_ROUTE_SPLIT || producer->op == SY_OP_ROUTE_CAPACITY) && links++ < MOST_LINKS)
         producer = &graph->nodes[producer->args[0]];
     *by_row = producer->op == SY_OP_ROUTE_TOP_K;
-    return links <= MOST_LINKS || sy_misfit(graph, node, error, "more than %d splits and capacities follow each other", MOST_LINKS);
+    return links <= MOST_LINKS ||
+           sy_misfit(graph, node, error, "more than %d splits and capacities follow each other", MOST_LINKS);
 }
 
 /* A masked row has one slot instead of its own. Where each row has its own k entries (top-k) that never needs more
@@ -74,7 +76,9 @@ bool sy_infer_route_split(const sy_graph *graph, sy_node *node, bool type_given,
         return sy_misfit(graph, node, error, "the mask must be i32, one for each row");
     int32_t targets = node->attributes.targets, target = node->attributes.target;
     if (targets < r->dim[SY_ROUTE_TARGETS] || target < 0 || target >= targets)
-        return sy_misfit(graph, node, error, "target %d of %d: there must be at least the route's targets, and target among them", target, targets);
+        return sy_misfit(graph, node, error,
+                         "target %d of %d: there must be at least the route's targets, and target among them", target,
+                         targets);
     bool by_row;
     if (!chosen_by_row(graph, node, &by_row, error))
         return false;
@@ -97,7 +101,8 @@ bool sy_infer_route_capacity(const sy_graph *graph, sy_node *node, bool type_giv
     if (!chosen_by_row(graph, node, &by_row, error))
         return false;
     if (order && !by_row)
-        return sy_misfit(graph, node, error, "order 1 needs first and second choices, which only routes of route.top_k have");
+        return sy_misfit(graph, node, error,
+                         "order 1 needs first and second choices, which only routes of route.top_k have");
     node->type = *r;
     return true;
 }
@@ -111,7 +116,8 @@ bool sy_infer_route_build(const sy_graph *graph, sy_node *node, bool type_given,
     for (uint32_t i = 0; i < 3; i++) {
         const sy_type *t = sy_arg_type(graph, node, i);
         if (t->rank != 1 || t->dim[0] != sy_arg_type(graph, node, 0)->dim[0] || t->dtype != dtypes[i])
-            return sy_misfit(graph, node, error, "it takes three lists of equal length: i32 rows, i32 targets, f32 weights");
+            return sy_misfit(graph, node, error,
+                             "it takes three lists of equal length: i32 rows, i32 targets, f32 weights");
     }
     const sy_attributes *a = &node->attributes;
     if (a->rows < 1 || a->targets < 1 || a->capacity < 0)
@@ -165,7 +171,8 @@ bool sy_eval_route_top_k(sy_eval *e, sy_value value, sy_error *error)
         for (int32_t j = 0; j < k; j++)
             sum += row[chosen[j]];
         for (int32_t j = 0; j < k; j++)
-            entries[(int64_t)t * k + j] = (sy_route_entry){t, chosen[j], j, node->attributes.renormalise ? row[chosen[j]] / sum : row[chosen[j]]};
+            entries[(int64_t)t * k + j] =
+                (sy_route_entry){t, chosen[j], j, node->attributes.renormalise ? row[chosen[j]] / sum : row[chosen[j]]};
     }
     free(chosen);
     return put_and_free(e, value, (uint32_t)(s->dim[0] * k), entries, error);
@@ -227,7 +234,8 @@ static int by_choice(const void *a, const void *b)
 }
 
 /* Marks entries beyond the capacity of their (group, target), in list order, with target -1. */
-static bool drop_beyond(sy_route_entry *entries, uint32_t n, int32_t capacity, int32_t group_rows, int32_t rows, int32_t targets, sy_error *error)
+static bool drop_beyond(sy_route_entry *entries, uint32_t n, int32_t capacity, int32_t group_rows, int32_t rows,
+                        int32_t targets, sy_error *error)
 {
     int32_t groups = rows / group_rows, *taken = calloc((size_t)groups * (size_t)targets, sizeof *taken);
     if (!taken)
@@ -253,7 +261,8 @@ bool sy_eval_route_capacity(sy_eval *e, sy_value value, sy_error *error)
     for (int32_t s = 0; s < r->count; s++)
         entries[s] = (sy_route_entry){r->row[s], r->target[s], r->choice[s], r->weight[s]};
     qsort(entries, (size_t)r->count, sizeof *entries, node->attributes.order ? by_choice : by_row);
-    if (!drop_beyond(entries, (uint32_t)r->count, node->attributes.capacity, node->attributes.group_rows, r->rows, r->targets, error)) {
+    if (!drop_beyond(entries, (uint32_t)r->count, node->attributes.capacity, node->attributes.group_rows, r->rows,
+                     r->targets, error)) {
         free(entries);
         return false;
     }
@@ -265,7 +274,8 @@ bool sy_eval_route_build(sy_eval *e, sy_value value, sy_error *error)
     const sy_node *node = sy_eval_node(e, value);
     const sy_attributes *a = &node->attributes;
     uint32_t n = (uint32_t)node->type.dim[SY_ROUTE_SLOTS];
-    const double *row = sy_eval_arg(e, value, 0), *target = sy_eval_arg(e, value, 1), *weight = sy_eval_arg(e, value, 2);
+    const double *row = sy_eval_arg(e, value, 0), *target = sy_eval_arg(e, value, 1),
+                 *weight = sy_eval_arg(e, value, 2);
     sy_route_entry *entries = entries_for(n, error);
     if (!entries)
         return false;

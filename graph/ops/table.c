@@ -109,7 +109,9 @@ bool sy_need_route(const sy_graph *graph, const sy_node *node, uint32_t i, sy_er
 {
     for (uint32_t k = 0; k < node->n_args; k++)
         if (sy_arg_type(graph, node, k)->is_route != (k == i))
-            return sy_misfit(graph, node, error, k == i ? "argument %u must be a route" : "argument %u must be a tensor, not a route", k + 1);
+            return sy_misfit(graph, node, error,
+                             k == i ? "argument %u must be a route" : "argument %u must be a tensor, not a route",
+                             k + 1);
     return true;
 }
 

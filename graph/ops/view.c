@@ -10,7 +10,8 @@ bool sy_infer_reshape(const sy_graph *graph, sy_node *node, bool type_given, sy_
     node->type.dtype = sy_arg_type(graph, node, 0)->dtype;
     char text[96];
     if (sy_type_count(&node->type) != sy_type_count(sy_arg_type(graph, node, 0)))
-        return sy_misfit(graph, node, error, "the number of elements must stay, not become that of %s", sy_type_text(&node->type, text));
+        return sy_misfit(graph, node, error, "the number of elements must stay, not become that of %s",
+                         sy_type_text(&node->type, text));
     return true;
 }
 
@@ -47,7 +48,8 @@ bool sy_infer_slice(const sy_graph *graph, sy_node *node, bool type_given, sy_er
     for (int d = 0; d < SY_MAX_RANK; d++) {
         int32_t start = node->attributes.ints[d];
         if (d >= x->rank ? start != 0 : start < 0 || (int64_t)start + node->type.dim[d] > x->dim[d])
-            return sy_misfit(graph, node, error, "dimension %d: %d + %d is outside", d, start, d < x->rank ? node->type.dim[d] : 0);
+            return sy_misfit(graph, node, error, "dimension %d: %d + %d is outside", d, start,
+                             d < x->rank ? node->type.dim[d] : 0);
     }
     return true;
 }

@@ -1,3 +1,4 @@
+/* Random cases of every op, for tests here and on devices: see help_ops.h. */
 #include "help_ops.h"
 
 #include "graph/ir/build.h"
@@ -151,8 +152,8 @@ static uint32_t *permutation(help_case *c, uint32_t n)
     return order;
 }
 
-/* Numbers for choosing among: a random permutation of evenly spaced levels in low … high, each moved by less than a fifth
- * of the spacing; or few levels, with exact ties, of which the lower index wins. */
+/* Numbers for choosing among: a random permutation of evenly spaced levels in low … high, each moved by less than a
+ * fifth of the spacing; or few levels, with exact ties, of which the lower index wins. */
 static help_array *spaced(help_case *c, sy_type type, double low, double high)
 {
     help_array *a = array(c, SY_OP_INPUT, type);
@@ -175,7 +176,9 @@ static sy_value scores(help_case *c, int32_t rows, int32_t targets, bool positiv
     for (int32_t t = 0; t < rows; t++)
         for (int32_t e = 0; e < targets; e++)
             a->data[t * targets + e] = held(SY_F32, a->data[t * targets + e] * (e == worst && positive ? 0.125 : 1) +
-                                                        (e == best ? 4 : e == worst && !positive ? -4 : 0));
+                                                        (e == best                 ? 4
+                                                         : e == worst && !positive ? -4
+                                                                                   : 0));
     return leaf_of(c, a);
 }
 
@@ -196,9 +199,10 @@ static void domain(sy_op op, help_case *c, double *low, double *high)
     static const struct {
         sy_op op;
         double low, high;
-    } table[] = {{SY_OP_EXP, -10, 6},    {SY_OP_LOG, 0.01, 40},   {SY_OP_SQRT, 0, 100},       {SY_OP_RSQRT, 0.01, 100},
-                 {SY_OP_RECIPROCAL, 0.1, 9}, {SY_OP_TANH, -12, 12}, {SY_OP_SIGMOID, -30, 30}, {SY_OP_SILU, -30, 30},
-                 {SY_OP_GELU_TANH, -8, 8}, {SY_OP_GELU_ERF, -8, 8}, {SY_OP_FLOOR, -300, 300}};
+    } table[] = {{SY_OP_EXP, -10, 6},      {SY_OP_LOG, 0.01, 40},      {SY_OP_SQRT, 0, 100},
+                 {SY_OP_RSQRT, 0.01, 100}, {SY_OP_RECIPROCAL, 0.1, 9}, {SY_OP_TANH, -12, 12},
+                 {SY_OP_SIGMOID, -30, 30}, {SY_OP_SILU, -30, 30},      {SY_OP_GELU_TANH, -8, 8},
+                 {SY_OP_GELU_ERF, -8, 8},  {SY_OP_FLOOR, -300, 300}};
     *low = -3, *high = 3;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].op == op)
@@ -243,7 +247,8 @@ static sy_value make_binary(help_case *c, sy_op op)
     if (dtype == SY_F32 && !near && coin(c))
         a.dtype = float_dtype(c);
     sy_value x = input(c, a, low, high);
-    sy_value y = op == SY_OP_DIV ? input(c, b, dtype == SY_F32 ? 0.5 : 1, dtype == SY_F32 ? 3 : 300) : input(c, b, low, high);
+    sy_value y =
+        op == SY_OP_DIV ? input(c, b, dtype == SY_F32 ? 0.5 : 1, dtype == SY_F32 ? 3 : 300) : input(c, b, low, high);
     if (near && dtype == SY_F32) {
         x = sy_unary(c->graph, SY_OP_FLOOR, x);
         y = sy_unary(c->graph, SY_OP_FLOOR, y);
@@ -257,7 +262,8 @@ static sy_value make_select(help_case *c)
     sy_type type = shape(c, dtype), condition = partner(c, type);
     condition.dtype = SY_I32;
     double low = dtype == SY_U32 ? 0 : -90, high = 90;
-    sy_value x = input(c, condition, -1.9, 1.9), y = input(c, partner(c, type), low, high), z = input(c, type, low, high);
+    sy_value x = input(c, condition, -1.9, 1.9), y = input(c, partner(c, type), low, high),
+             z = input(c, type, low, high);
     return sy_select(c->graph, x, y, z);
 }
 
@@ -316,7 +322,9 @@ static sy_value make_concat(help_case *c)
 static sy_value make_take_rows(help_case *c)
 {
     int32_t rows = ragged(c, 65), columns = ragged(c, 65);
-    sy_type table = coin(c) ? SY_T(float_dtype(c), rows, columns) : coin(c) ? SY_T(SY_F32, rows) : SY_T(SY_I32, rows, 3, columns);
+    sy_type table = coin(c)   ? SY_T(float_dtype(c), rows, columns)
+                    : coin(c) ? SY_T(SY_F32, rows)
+                              : SY_T(SY_I32, rows, 3, columns);
     sy_type at = coin(c) ? SY_T(SY_I32, ragged(c, 33)) : SY_T(SY_I32, ragged(c, 7), ragged(c, 7));
     sy_value x = table.dtype == SY_I32 ? input(c, table, -9, 9) : leaf(c, SY_OP_PARAM, table, -1, 1);
     return sy_take_rows(c->graph, x, ids(c, at, rows));
@@ -379,7 +387,8 @@ static sy_value make_row(help_case *c, sy_op op)
 {
     sy_type type = shape(c, op == SY_OP_TOP_K ? SY_F32 : float_dtype(c));
     if (op == SY_OP_TOP_K)
-        return sy_top_k(c->graph, leaf_of(c, spaced(c, type, -5, 5)), range(c, 1, type.dim[type.rank - 1] < 9 ? type.dim[type.rank - 1] : 9));
+        return sy_top_k(c->graph, leaf_of(c, spaced(c, type, -5, 5)),
+                        range(c, 1, type.dim[type.rank - 1] < 9 ? type.dim[type.rank - 1] : 9));
     bool norm = op == SY_OP_LAYER_NORM || op == SY_OP_RMS_NORM || op == SY_OP_L2_NORMALISE;
     if (op == SY_OP_LAYER_NORM) /* of one number it divides nothing by almost nothing */
         type.dim[type.rank - 1] += 3;
@@ -445,7 +454,8 @@ static sy_value build_route(help_case *c)
     int32_t rows = ragged(c, 128), targets = few_targets(c), length = ragged(c, 257), group = some_divisor(c, rows);
     uint32_t pairs = (uint32_t)(rows * targets), *order = permutation(c, pairs); /* no pair (row, target) comes twice */
     length = (uint32_t)length < pairs ? length : (int32_t)pairs;
-    help_array *row = array(c, SY_OP_INPUT, SY_T(SY_I32, length)), *target = array(c, SY_OP_INPUT, SY_T(SY_I32, length));
+    help_array *row = array(c, SY_OP_INPUT, SY_T(SY_I32, length)),
+               *target = array(c, SY_OP_INPUT, SY_T(SY_I32, length));
     for (int32_t i = 0; i < length; i++) {
         row->data[i] = (double)(order[i] / (uint32_t)targets);
         target->data[i] = word(c) % 6 ? (double)(order[i] % (uint32_t)targets) : -1;
@@ -485,8 +495,8 @@ static sy_value make_consumer(help_case *c, sy_op op)
     switch (op) {
     case SY_OP_GROUPED_MATMUL:
         x = floats(c, SY_T(SY_F32, gather ? rows : slots, k));
-        return sy_grouped_matmul(c->graph, x, weights(c, t ? SY_T(SY_F32, targets, n, k) : SY_T(SY_F32, targets, k, n)), r,
-                                 gather, t);
+        return sy_grouped_matmul(c->graph, x, weights(c, t ? SY_T(SY_F32, targets, n, k) : SY_T(SY_F32, targets, k, n)),
+                                 r, gather, t);
     case SY_OP_COMBINE:
         return sy_combine(c->graph, floats(c, SY_T(SY_F32, slots, n)), r, gather);
     case SY_OP_ROUTE_GATHER:
@@ -657,17 +667,19 @@ static double stored(const sy_type *type, const void *words, uint64_t i)
 static const char *compare_route(const help_case *c, const sy_type *type, const double *wanted, const uint32_t *got)
 {
     sy_route_layout l = sy_route_layout_of(type);
-    uint32_t count = (uint32_t)wanted[l.count], rows = (uint32_t)type->dim[SY_ROUTE_ROWS], targets = (uint32_t)type->dim[SY_ROUTE_TARGETS];
+    uint32_t count = (uint32_t)wanted[l.count], rows = (uint32_t)type->dim[SY_ROUTE_ROWS],
+             targets = (uint32_t)type->dim[SY_ROUTE_TARGETS];
     const struct {
         const char *name;
         uint32_t at, n;
-    } sections[] = {{"count", l.count, 1},      {"offsets", l.offsets, targets + 1},       {"rows", l.rows, count},
-                    {"targets", l.targets, count}, {"row_offsets", l.row_offsets, rows + 1}, {"row_slots", l.row_slots, count}};
+    } sections[] = {
+        {"count", l.count, 1},         {"offsets", l.offsets, targets + 1},      {"rows", l.rows, count},
+        {"targets", l.targets, count}, {"row_offsets", l.row_offsets, rows + 1}, {"row_slots", l.row_slots, count}};
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
         for (uint32_t i = 0; i < sections[s].n; i++)
             if (got[sections[s].at + i] != (uint32_t)wanted[sections[s].at + i]) {
-                snprintf(message, sizeof message, "route: %s[%u] is %u, wanted %u", sections[s].name, i, got[sections[s].at + i],
-                         (uint32_t)wanted[sections[s].at + i]);
+                snprintf(message, sizeof message, "route: %s[%u] is %u, wanted %u", sections[s].name, i,
+                         got[sections[s].at + i], (uint32_t)wanted[sections[s].at + i]);
                 return message;
             }
     for (uint32_t i = 0; i < count; i++) {
@@ -717,8 +729,8 @@ const char *help_case_compare(const help_case *c, sy_eval *reference, uint32_t e
         double got = stored(&node->type, words, i);
         double room = whole ? 0 : c->tolerance * (fabs(wanted[i]) + scale);
         if (isinf(wanted[i]) ? got != wanted[i] : !(fabs(got - wanted[i]) <= room)) {
-            snprintf(message, sizeof message, "element %" PRIu64 " of %" PRIu64 " is %.9g, wanted %.9g (room %.2g)", i, count, got,
-                     wanted[i], room);
+            snprintf(message, sizeof message, "element %" PRIu64 " of %" PRIu64 " is %.9g, wanted %.9g (room %.2g)", i,
+                     count, got, wanted[i], room);
             return message;
         }
     }

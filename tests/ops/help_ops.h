@@ -1,9 +1,10 @@
 /* Random cases of every op: a small graph around one op, contents for its leaves, and a comparison that knows
- * what is defined. Made from (op, seed) alone, the same on every machine. Shapes are ragged (1, 7, 65, 257 …); routes have
- * targets without rows, targets that take all rows, exact ties; never near ties, on which f32 and f64 could differ.
+ * what is defined. Made from (op, seed) alone, the same on every machine. Shapes are ragged (1, 7, 65, 257 …); routes
+ * have targets without rows, targets that take all rows, exact ties; never near ties, on which f32 and f64 could
+ * differ.
  *
- * The outputs of a case are tensors: routes are seen as their words. What the op reads comes from inputs, so that nothing of
- * it is computed at load time; its weights, where it has such, are parameters of any float type. */
+ * The outputs of a case are tensors: routes are seen as their words. What the op reads comes from inputs, so that
+ * nothing of it is computed at load time; its weights, where it has such, are parameters of any float type. */
 #ifndef SY_TESTS_HELP_OPS_H
 #define SY_TESTS_HELP_OPS_H
 
@@ -20,7 +21,7 @@ enum { HELP_ARRAYS = 8 };
 
 typedef struct help_case {
     sy_graph *graph;
-    sy_value value;   /* of the op itself */
+    sy_value value; /* of the op itself */
     help_array arrays[HELP_ARRAYS];
     int n_arrays;
     uint32_t step;    /* index of the step */
@@ -35,8 +36,9 @@ void help_case_free(help_case *c);
 bool help_case_read(void *context, const sy_node *leaf, double *out, sy_error *error);
 /* A reference ready to evaluate the case; the caller frees it. */
 sy_eval help_case_eval(help_case *c);
-/* Compares what a device stored for the output of that index (of graph->ends) with the reference. Elements that no slot of the
- * route defines, and sections of route words that the device fills for itself, are not looked at. NULL: equal; else what is not. */
+/* Compares what a device stored for the output of that index (of graph->ends) with the reference. Elements that no slot
+ * of the route defines, and sections of route words that the device fills for itself, are not looked at. NULL: equal;
+ * else what is not. */
 const char *help_case_compare(const help_case *c, sy_eval *reference, uint32_t end, const void *words, uint64_t bytes);
 
 #endif

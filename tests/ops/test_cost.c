@@ -13,8 +13,8 @@ static void is(const char *what, sy_value v, double flops, double bytes)
 {
     REQUIRE(v);
     sy_cost cost = sy_node_cost(g, v);
-    CHECK_SAY(cost.flops == flops && cost.bytes == bytes, "%s: %.17g operations, %.17g bytes; wanted %.17g, %.17g", what, cost.flops,
-              cost.bytes, flops, bytes);
+    CHECK_SAY(cost.flops == flops && cost.bytes == bytes, "%s: %.17g operations, %.17g bytes; wanted %.17g, %.17g",
+              what, cost.flops, cost.bytes, flops, bytes);
 }
 
 int main(void)
@@ -28,10 +28,11 @@ int main(void)
     is("x + x reads x once", sy_add(g, x, x), 8192, 2 * 32768);
     is("broadcast argument", sy_mul(g, x, in("s", SY_T(SY_F32, 1))), 8192, 2 * 32768 + 4);
     is("matmul, f16 weights", sy_matmul(g, x, w, true), 2.0 * 64 * 96 * 128, 64 * 128 * 4 + 96 * 128 * 2 + 64 * 96 * 4);
-    is("batched matmul", sy_matmul(g, in("b0", SY_T(SY_F32, 3, 5, 7)), in("b1", SY_T(SY_F32, 3, 7, 2)), false), 2.0 * 3 * 5 * 7 * 2,
-       (105 + 42 + 30) * 4);
+    is("batched matmul", sy_matmul(g, in("b0", SY_T(SY_F32, 3, 5, 7)), in("b1", SY_T(SY_F32, 3, 7, 2)), false),
+       2.0 * 3 * 5 * 7 * 2, (105 + 42 + 30) * 4);
     is("odd halves take a whole word", sy_unary(g, SY_OP_NEG, in("h", SY_T(SY_F16, 5))), 5, 12 + 20);
-    sy_value q = in("q", SY_T(SY_F32, 2, 4, 64, 32)), k = in("k", SY_T(SY_F32, 2, 4, 77, 32)), v = in("v", SY_T(SY_F32, 2, 4, 77, 16));
+    sy_value q = in("q", SY_T(SY_F32, 2, 4, 64, 32)), k = in("k", SY_T(SY_F32, 2, 4, 77, 32)),
+             v = in("v", SY_T(SY_F32, 2, 4, 77, 16));
     double scores = 2.0 * 4 * 64 * 77;
     is("attention: two products and four operations a score", sy_attention(g, q, k, v, 1), scores * (2 * (32 + 16) + 4),
        4.0 * 8 * (64 * 32 + 77 * 32 + 77 * 16 + 64 * 16));
@@ -45,11 +46,11 @@ int main(void)
        sy_grouped_matmul(g, in("u", SY_T(SY_F32, 6, 10)), experts, r, true, false), 2.0 * 6 * 10 * 20,
        6 * 10 * 4 + 8 * 10 * 20 * 4 * 6.0 / 8 + route + 6 * 20 * 4);
     sy_value wide = sy_route_top_k(g, in("more scores", SY_T(SY_F32, 6, 8)), 4, false);
-    is("… 24 slots all of them", sy_grouped_matmul(g, in("u", SY_T(SY_F32, 6, 10)), experts, wide, true, false), 2.0 * 24 * 10 * 20,
-       6 * 10 * 4 + 8 * 10 * 20 * 4 + (double)sy_type_bytes(&g->nodes[wide].type) + 24 * 20 * 4);
+    is("… 24 slots all of them", sy_grouped_matmul(g, in("u", SY_T(SY_F32, 6, 10)), experts, wide, true, false),
+       2.0 * 24 * 10 * 20, 6 * 10 * 4 + 8 * 10 * 20 * 4 + (double)sy_type_bytes(&g->nodes[wide].type) + 24 * 20 * 4);
     is("combine", sy_combine(g, in("slots", SY_T(SY_F32, 6, 20)), r, true), 2.0 * 6 * 20, 2 * 6 * 20 * 4 + route);
-    is("take_rows reads the rows taken", sy_take_rows(g, in("table", SY_T(SY_F32, 1000, 16)), in("ids", SY_T(SY_I32, 3))), 0,
-       3 * 16 * 4 * 2 + 12);
+    is("take_rows reads the rows taken",
+       sy_take_rows(g, in("table", SY_T(SY_F32, 1000, 16)), in("ids", SY_T(SY_I32, 3))), 0, 3 * 16 * 4 * 2 + 12);
     CHECK(sy_node_cost(g, r).flops >= 6 * 8);
     sy_graph_destroy(&g);
     return check_done();

@@ -49,7 +49,8 @@ static void test_order(void)
 {
     enum { DEEP = 50000 };
     sy_graph *g = graph();
-    sy_value x = sy_input(g, "x", SY_T(SY_F32, 2)), unused = sy_unary(g, SY_OP_EXP, sy_input(g, "unused", SY_T(SY_F32, 2)));
+    sy_value x = sy_input(g, "x", SY_T(SY_F32, 2)),
+             unused = sy_unary(g, SY_OP_EXP, sy_input(g, "unused", SY_T(SY_F32, 2)));
     sy_value first = x;
     for (int i = 0; i < DEEP; i++)
         x = sy_add(g, x, sy_const(g, 1));
@@ -105,7 +106,8 @@ static void test_failures(void)
     progressed = 0, cancel_after = 1;
     CHECK(!sy_eval_value(&e, x, &error) && error.code == SY_CODE_CANCELLED);
     CHECK(!e.tensor[x] && sy_eval_value(&e, x, &error) && e.tensor[x][0] == -content);
-    CHECK(!sy_eval_store(&e, x, 0, out, 4, NULL) && sy_eval_store(&e, x, 0, out, 8, NULL) && out[1] == -(float)content - 1);
+    CHECK(!sy_eval_store(&e, x, 0, out, 4, NULL) && sy_eval_store(&e, x, 0, out, 8, NULL) &&
+          out[1] == -(float)content - 1);
     sy_eval_free(&e);
     e = start(g);
     e.read = NULL;
@@ -137,7 +139,8 @@ static void test_stored(void)
     CHECK(out.f[0] == 1 && out.f[1] == -2.5f && out.f[3] == 1e-8f && signbit(out.f[4]));
     memset(&out, 0xff, sizeof out);
     CHECK(sy_eval_store(&e, v[1], 0, &out, 12, NULL)); /* five halves in three words, the last half 0 */
-    CHECK(out.h[0] == 0x3c00 && out.h[1] == 0xc100 && out.h[2] == 0x7bff && out.h[3] == 0 && out.h[4] == 0x8000 && out.h[5] == 0);
+    CHECK(out.h[0] == 0x3c00 && out.h[1] == 0xc100 && out.h[2] == 0x7bff && out.h[3] == 0 && out.h[4] == 0x8000 &&
+          out.h[5] == 0);
     CHECK(e.tensor[v[1]][3] == 0); /* a constant is what its dtype holds */
     CHECK(sy_eval_store(&e, v[2], 0, &out, 12, NULL));
     CHECK(out.h[0] == 0x3f80 && out.h[1] == 0xc020 && out.h[2] == 0x4780 && out.h[4] == 0x8000 && out.h[5] == 0);
@@ -152,7 +155,8 @@ static void test_stored(void)
 /* Integers wrap, where doubles would have lost their low bits; casts of what no integer holds are defined. */
 static void test_integers(void)
 {
-    static const double a[] = {4294967295.0, 65537, 3000000000.0}, zero = 0, big[] = {NAN, INFINITY, -2.9, 4294967297.0};
+    static const double a[] = {4294967295.0, 65537, 3000000000.0}, zero = 0,
+                        big[] = {NAN, INFINITY, -2.9, 4294967297.0};
     sy_graph *g = graph();
     sy_value x = sy_const_of(g, SY_T(SY_U32, 3), a, 3), product = sy_mul(g, x, x), sum = sy_add(g, x, x);
     sy_value y = sy_cast(g, x, SY_I32), minus = sy_unary(g, SY_OP_NEG, y), squared = sy_mul(g, y, y);

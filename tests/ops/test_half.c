@@ -1,4 +1,5 @@
-/* f16 and bf16: all 65,536 patterns there and back, and between any two neighbours the nearest, of a tie the even one. */
+/* f16 and bf16: all 65,536 patterns there and back, and between any two neighbours the nearest, of a tie the even one.
+ */
 #include "graph/ops/eval.h"
 #include "tests/check.h"
 
@@ -81,7 +82,8 @@ int main(void)
     }
     /* Numbers one knows. */
     CHECK(sy_f16_from_double(1) == 0x3c00 && sy_f16_from_double(-2) == 0xc000 && sy_f16_from_double(1.0 / 3) == 0x3555);
-    CHECK(sy_bf16_from_double(1) == 0x3f80 && sy_bf16_from_double(-2) == 0xc000 && sy_bf16_from_double(1.0 / 3) == 0x3eab);
+    CHECK(sy_bf16_from_double(1) == 0x3f80 && sy_bf16_from_double(-2) == 0xc000 &&
+          sy_bf16_from_double(1.0 / 3) == 0x3eab);
     /* Rounding once: by way of f32 this would become 0x3c01, for f32 loses the last bit that tells it from a tie. */
     CHECK(sy_f16_from_double(1 + 0x1p-11 + 0x1p-40) == 0x3c01 && sy_f16_from_double(1 + 0x1p-11 - 0x1p-40) == 0x3c00);
     return check_done();

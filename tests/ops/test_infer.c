@@ -5,13 +5,14 @@
 #include <math.h>
 
 /* Values to make ops of. */
-static const char leaves[] = "%f = input : f32[6,4] %g = input : f32[4,6] %h = input : f16[6,4] %v = input : f32[4] "
-                             "%i = input : i32[6,4] %u = input : u32[6] %one = input : u32[1] %n = input : i32[6] "
-                             "%b = input : f32[2,3,5,4] %c = input : f32[2,3,7,4] %k = input : f32[2,3,4,7] %six = input : i32[1,1,1,1,1,2] "
-                             "%w = input : f32[8,4,5] %wt = input : bf16[8,5,4] %s = input : f32[12,4] %y = input : f32[12,9] "
-                             "%scores = input : f32[6,8] %r = route.top_k(%scores) k=2 %ec = route.expert_choice(%scores) k=1 group_rows=3 "
-                             "%rows = input : i32[9] %to = input : i32[9] %wgt = input : f32[9] %bias = input : f16[8,9] "
-                             "%huge = input : f32[1073741824] %e = input : i32[8,9] ";
+static const char leaves[] =
+    "%f = input : f32[6,4] %g = input : f32[4,6] %h = input : f16[6,4] %v = input : f32[4] "
+    "%i = input : i32[6,4] %u = input : u32[6] %one = input : u32[1] %n = input : i32[6] "
+    "%b = input : f32[2,3,5,4] %c = input : f32[2,3,7,4] %k = input : f32[2,3,4,7] %six = input : i32[1,1,1,1,1,2] "
+    "%w = input : f32[8,4,5] %wt = input : bf16[8,5,4] %s = input : f32[12,4] %y = input : f32[12,9] "
+    "%scores = input : f32[6,8] %r = route.top_k(%scores) k=2 %ec = route.expert_choice(%scores) k=1 group_rows=3 "
+    "%rows = input : i32[9] %to = input : i32[9] %wgt = input : f32[9] %bias = input : f16[8,9] "
+    "%huge = input : f32[1073741824] %e = input : i32[8,9] ";
 
 static const struct good {
     const char *text, *type;
@@ -86,7 +87,8 @@ static const struct wrong {
     {"%x = less(%u, %n)", "less: the dtypes differ; cast one of them; its arguments are u32[6], i32[6]."},
     {"%x = select(%f, %f, %f)",
      "select: the condition must be i32, as less and equal give it; its arguments are f32[6,4], f32[6,4], f32[6,4]."},
-    {"%x = select(%i, %f, %i)", "select: the dtypes differ; cast one of them; its arguments are i32[6,4], f32[6,4], i32[6,4]."},
+    {"%x = select(%i, %f, %i)",
+     "select: the dtypes differ; cast one of them; its arguments are i32[6,4], f32[6,4], i32[6,4]."},
     {"%x = reshape(%f) : f32[5,5]",
      "reshape: the number of elements must stay, not become that of f32[5,5]; its arguments are f32[6,4]."},
     {"%x = reshape(%f) : f16[24]", "reshape gives f32[24] here, not f16[24]."},
@@ -98,75 +100,93 @@ static const struct wrong {
     {"%x = slice(%f) : f32[6]", "slice: a slice keeps the rank; its arguments are f32[6,4]."},
     {"%x = slice(%f) ints=[0,2] : f32[6,3]", "slice: dimension 1: 2 + 3 is outside; its arguments are f32[6,4]."},
     {"%x = slice(%f) ints=[-1,0] : f32[6,3]", "slice: dimension 0: -1 + 6 is outside; its arguments are f32[6,4]."},
-    {"%x = slice(%f) ints=[2147483647,0] : f32[6,3]", "slice: dimension 0: 2147483647 + 6 is outside; its arguments are f32[6,4]."},
+    {"%x = slice(%f) ints=[2147483647,0] : f32[6,3]",
+     "slice: dimension 0: 2147483647 + 6 is outside; its arguments are f32[6,4]."},
     {"%x = broadcast(%f) : f32[6,5]", "broadcast: only dimensions of 1 are repeated; its arguments are f32[6,4]."},
     {"%x = broadcast(%f) : f32[4]", "broadcast: only dimensions of 1 are repeated; its arguments are f32[6,4]."},
     {"%x = concat(%f, %f) axis=2", "concat: axis 2 is not below the rank 2; its arguments are f32[6,4], f32[6,4]."},
-    {"%x = concat(%f, %v) axis=1", "concat: argument 2 differs in more than axis 1; its arguments are f32[6,4], f32[4]."},
-    {"%x = concat(%f, %h) axis=0", "concat: argument 2 differs in more than axis 0; its arguments are f32[6,4], f16[6,4]."},
-    {"%x = concat(%f, %g) axis=0", "concat: argument 2 differs in more than axis 0; its arguments are f32[6,4], f32[4,6]."},
-    {"%x = concat(%huge, %huge) axis=0", "concat: the result is too long; its arguments are f32[1073741824], f32[1073741824]."},
+    {"%x = concat(%f, %v) axis=1",
+     "concat: argument 2 differs in more than axis 1; its arguments are f32[6,4], f32[4]."},
+    {"%x = concat(%f, %h) axis=0",
+     "concat: argument 2 differs in more than axis 0; its arguments are f32[6,4], f16[6,4]."},
+    {"%x = concat(%f, %g) axis=0",
+     "concat: argument 2 differs in more than axis 0; its arguments are f32[6,4], f32[4,6]."},
+    {"%x = concat(%huge, %huge) axis=0",
+     "concat: the result is too long; its arguments are f32[1073741824], f32[1073741824]."},
     {"%x = take_rows(%f, %f)", "take_rows: the ids must be i32; its arguments are f32[6,4], f32[6,4]."},
     {"%x = take_rows(%f, %six)",
      "take_rows: the result would have more than 6 dimensions; its arguments are f32[6,4], i32[1,1,1,1,1,2]."},
     {"%x = take_last(%f, %u)", "take_last: the ids must be i32 of the same rank; its arguments are f32[6,4], u32[6]."},
-    {"%x = take_last(%g, %i)", "take_last: all dimensions but the last must be equal; its arguments are f32[4,6], i32[6,4]."},
+    {"%x = take_last(%g, %i)",
+     "take_last: all dimensions but the last must be equal; its arguments are f32[4,6], i32[6,4]."},
     {"%x = random_normal(%n) : f32[6,2]",
      "random_normal: it takes u32 seeds, one for each first index of its f32 result; its arguments are i32[6]."},
     {"%x = random_normal(%u) : f32[7,2]",
      "random_normal: it takes u32 seeds, one for each first index of its f32 result; its arguments are u32[6]."},
-    {"%x = random_normal(%u, %u) : f32[6,2]", "random_normal: the counter must be u32[1]; its arguments are u32[6], u32[6]."},
+    {"%x = random_normal(%u, %u) : f32[6,2]",
+     "random_normal: the counter must be u32[1]; its arguments are u32[6], u32[6]."},
     {"%x = matmul(%f, %f)", "matmul: the inner dimensions differ; its arguments are f32[6,4], f32[6,4]."},
     {"%x = matmul(%f, %g) transpose_b=1", "matmul: the inner dimensions differ; its arguments are f32[6,4], f32[4,6]."},
-    {"%x = matmul(%f, %f) transpose_b=2", "matmul: transpose_b is 2, and must be 0 or 1; its arguments are f32[6,4], f32[6,4]."},
-    {"%x = matmul(%f, %v)",
-     "matmul: the right one is a matrix, or has as many dimensions as the left one; its arguments are f32[6,4], f32[4]."},
-    {"%x = matmul(%f, %k)",
-     "matmul: the right one is a matrix, or has as many dimensions as the left one; its arguments are f32[6,4], f32[2,3,4,7]."},
+    {"%x = matmul(%f, %f) transpose_b=2",
+     "matmul: transpose_b is 2, and must be 0 or 1; its arguments are f32[6,4], f32[6,4]."},
+    {"%x = matmul(%f, %v)", "matmul: the right one is a matrix, or has as many dimensions as the left one; its "
+                            "arguments are f32[6,4], f32[4]."},
+    {"%x = matmul(%f, %k)", "matmul: the right one is a matrix, or has as many dimensions as the left one; its "
+                            "arguments are f32[6,4], f32[2,3,4,7]."},
     {"%x = matmul(%i, %g)", "matmul: both must be floating-point; its arguments are i32[6,4], f32[4,6]."},
     {"%z = reshape(%k) : f32[3,2,4,7] %x = matmul(%b, %z)",
      "matmul: the leading dimensions differ; its arguments are f32[2,3,5,4], f32[3,2,4,7]."},
-    {"%x = attention(%f, %b, %b) scale=1",
-     "attention: q, k and v have 4 dimensions: batch, head, token, channel; its arguments are f32[6,4], f32[2,3,5,4], f32[2,3,5,4]."},
+    {"%x = attention(%f, %b, %b) scale=1", "attention: q, k and v have 4 dimensions: batch, head, token, channel; its "
+                                           "arguments are f32[6,4], f32[2,3,5,4], f32[2,3,5,4]."},
     {"%z = reshape(%c) : f32[3,2,7,4] %x = attention(%b, %z, %z) scale=1",
      "attention: batch and heads must be equal; its arguments are f32[2,3,5,4], f32[3,2,7,4], f32[3,2,7,4]."},
-    {"%x = attention(%b, %b, %c) scale=1", "attention: k and v must have equal tokens, q and k equal channels; its arguments are "
-                                           "f32[2,3,5,4], f32[2,3,5,4], f32[2,3,7,4]."},
-    {"%x = attention(%b, %k, %k) scale=1", "attention: k and v must have equal tokens, q and k equal channels; its arguments are "
-                                           "f32[2,3,5,4], f32[2,3,4,7], f32[2,3,4,7]."},
+    {"%x = attention(%b, %b, %c) scale=1",
+     "attention: k and v must have equal tokens, q and k equal channels; its arguments are "
+     "f32[2,3,5,4], f32[2,3,5,4], f32[2,3,7,4]."},
+    {"%x = attention(%b, %k, %k) scale=1",
+     "attention: k and v must have equal tokens, q and k equal channels; its arguments are "
+     "f32[2,3,5,4], f32[2,3,4,7], f32[2,3,4,7]."},
     {"%z = cast(%b) : i32[2,3,5,4] %x = attention(%z, %b, %b) scale=1",
      "attention: all must be floating-point; its arguments are i32[2,3,5,4], f32[2,3,5,4], f32[2,3,5,4]."},
-    {"%x = attention(%b, %c, %c)",
-     "attention: scale is 0, and must be a number other than 0; its arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
-    {"%x = attention(%b, %c, %c) scale=inf",
-     "attention: scale is inf, and must be a number other than 0; its arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
+    {"%x = attention(%b, %c, %c)", "attention: scale is 0, and must be a number other than 0; its arguments are "
+                                   "f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
+    {"%x = attention(%b, %c, %c) scale=inf", "attention: scale is inf, and must be a number other than 0; its "
+                                             "arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
     {"%x = softmax(%i)", "softmax: works on floating-point numbers; cast first; its arguments are i32[6,4]."},
     {"%x = rms_norm(%f) eps=-1", "rms_norm: eps must be between 0 and 1; its arguments are f32[6,4]."},
     {"%x = rms_norm(%f) eps=nan", "rms_norm: eps must be between 0 and 1; its arguments are f32[6,4]."},
     {"%x = top_k(%f)", "top_k: k = 0 is not between 1 and the last dimension; its arguments are f32[6,4]."},
     {"%x = top_k(%f) k=5", "top_k: k = 5 is not between 1 and the last dimension; its arguments are f32[6,4]."},
-    {"%x = route.top_k(%v) k=1", "route.top_k: scores are a floating-point matrix of rows by targets; its arguments are f32[4]."},
-    {"%x = route.top_k(%i) k=1", "route.top_k: scores are a floating-point matrix of rows by targets; its arguments are i32[6,4]."},
-    {"%x = route.top_k(%f) k=5", "route.top_k: k = 5 is not between 1 and the number of targets; its arguments are f32[6,4]."},
+    {"%x = route.top_k(%v) k=1",
+     "route.top_k: scores are a floating-point matrix of rows by targets; its arguments are f32[4]."},
+    {"%x = route.top_k(%i) k=1",
+     "route.top_k: scores are a floating-point matrix of rows by targets; its arguments are i32[6,4]."},
+    {"%x = route.top_k(%f) k=5",
+     "route.top_k: k = 5 is not between 1 and the number of targets; its arguments are f32[6,4]."},
     {"%x = route.top_k(%f) k=1 renormalise=-1",
      "route.top_k: renormalise is -1, and must be 0 or 1; its arguments are f32[6,4]."},
-    {"%x = route.top_k(%r) k=1", "route.top_k: argument 1 must be a tensor, not a route; its arguments are route[6->8; 12]."},
+    {"%x = route.top_k(%r) k=1",
+     "route.top_k: argument 1 must be a tensor, not a route; its arguments are route[6->8; 12]."},
     {"%x = route.expert_choice(%f) k=1 group_rows=4",
      "route.expert_choice: group_rows = 4 does not divide the rows; its arguments are f32[6,4]."},
-    {"%x = route.expert_choice(%f) k=1", "route.expert_choice: group_rows = 0 does not divide the rows; its arguments are f32[6,4]."},
+    {"%x = route.expert_choice(%f) k=1",
+     "route.expert_choice: group_rows = 0 does not divide the rows; its arguments are f32[6,4]."},
     {"%x = route.expert_choice(%f) k=4 group_rows=3",
      "route.expert_choice: k = 4 is not between 1 and group_rows; its arguments are f32[6,4]."},
-    {"%x = route.split(%f, %n) target=0 targets=8", "route.split: argument 1 must be a route; its arguments are f32[6,4], i32[6]."},
+    {"%x = route.split(%f, %n) target=0 targets=8",
+     "route.split: argument 1 must be a route; its arguments are f32[6,4], i32[6]."},
     {"%x = route.split(%r, %r) target=0 targets=8",
      "route.split: argument 2 must be a tensor, not a route; its arguments are route[6->8; 12], route[6->8; 12]."},
     {"%x = route.split(%r, %u) target=0 targets=8",
      "route.split: the mask must be i32, one for each row; its arguments are route[6->8; 12], u32[6]."},
     {"%x = route.split(%r, %rows) target=0 targets=8",
      "route.split: the mask must be i32, one for each row; its arguments are route[6->8; 12], i32[9]."},
-    {"%x = route.split(%r, %n) target=0 targets=7", "route.split: target 0 of 7: there must be at least the route's targets, and target "
-                                                    "among them; its arguments are route[6->8; 12], i32[6]."},
-    {"%x = route.split(%r, %n) target=9 targets=9", "route.split: target 9 of 9: there must be at least the route's targets, and target "
-                                                    "among them; its arguments are route[6->8; 12], i32[6]."},
+    {"%x = route.split(%r, %n) target=0 targets=7",
+     "route.split: target 0 of 7: there must be at least the route's targets, and target "
+     "among them; its arguments are route[6->8; 12], i32[6]."},
+    {"%x = route.split(%r, %n) target=9 targets=9",
+     "route.split: target 9 of 9: there must be at least the route's targets, and target "
+     "among them; its arguments are route[6->8; 12], i32[6]."},
     {"%x = route.capacity(%r) capacity=1 group_rows=5",
      "route.capacity: group_rows = 5 does not divide the rows; its arguments are route[6->8; 12]."},
     {"%x = route.capacity(%r) group_rows=6",
@@ -177,45 +197,57 @@ static const struct wrong {
      "route.capacity: order 1 needs first and second choices, which only routes of route.top_k have; its arguments are "
      "route[6->8; 16]."},
     {"%x = route.build(%rows, %to, %v) rows=5 targets=3",
-     "route.build: it takes three lists of equal length: i32 rows, i32 targets, f32 weights; its arguments are i32[9], i32[9], f32[4]."},
+     "route.build: it takes three lists of equal length: i32 rows, i32 targets, f32 weights; its arguments are i32[9], "
+     "i32[9], f32[4]."},
     {"%x = route.build(%rows, %wgt, %wgt) rows=5 targets=3",
-     "route.build: it takes three lists of equal length: i32 rows, i32 targets, f32 weights; its arguments are i32[9], f32[9], f32[9]."},
-    {"%x = route.build(%rows, %to, %wgt) rows=5",
-     "route.build: rows and targets must be at least 1, and capacity at least 0; its arguments are i32[9], i32[9], f32[9]."},
+     "route.build: it takes three lists of equal length: i32 rows, i32 targets, f32 weights; its arguments are i32[9], "
+     "f32[9], f32[9]."},
+    {"%x = route.build(%rows, %to, %wgt) rows=5", "route.build: rows and targets must be at least 1, and capacity at "
+                                                  "least 0; its arguments are i32[9], i32[9], f32[9]."},
     {"%x = route.build(%rows, %to, %wgt) rows=5 targets=3 capacity=2 group_rows=2",
      "route.build: group_rows = 2 does not divide the rows; its arguments are i32[9], i32[9], f32[9]."},
     {"%x = route.build(%rows, %to, %wgt) rows=2000000000 targets=2000000000",
      "route.build gives type route[2000000000->2000000000; 9]: it has more elements than 32-bit indices reach."},
     {"%x = grouped_matmul(%f, %w, %f) gather=1",
      "grouped_matmul: argument 3 must be a route; its arguments are f32[6,4], f32[8,4,5], f32[6,4]."},
-    {"%x = grouped_matmul(%f, %g, %r) gather=1", "grouped_matmul: it takes a floating-point matrix and a stack of matrices; its "
-                                                 "arguments are f32[6,4], f32[4,6], route[6->8; 12]."},
+    {"%x = grouped_matmul(%f, %g, %r) gather=1",
+     "grouped_matmul: it takes a floating-point matrix and a stack of matrices; its "
+     "arguments are f32[6,4], f32[4,6], route[6->8; 12]."},
     {"%z = slice(%w) : f32[7,4,5] %x = grouped_matmul(%f, %z, %r) gather=1",
      "grouped_matmul: 7 matrices for 8 targets; its arguments are f32[6,4], f32[7,4,5], route[6->8; 12]."},
-    {"%x = grouped_matmul(%s, %w, %r) gather=1", "grouped_matmul: the left one must have a row for each row of the route (gather=1); its "
-                                                 "arguments are f32[12,4], f32[8,4,5], route[6->8; 12]."},
-    {"%x = grouped_matmul(%f, %w, %r)", "grouped_matmul: the left one must have a row for each slot of the route (gather=0); its "
-                                        "arguments are f32[6,4], f32[8,4,5], route[6->8; 12]."},
+    {"%x = grouped_matmul(%s, %w, %r) gather=1",
+     "grouped_matmul: the left one must have a row for each row of the route (gather=1); its "
+     "arguments are f32[12,4], f32[8,4,5], route[6->8; 12]."},
+    {"%x = grouped_matmul(%f, %w, %r)",
+     "grouped_matmul: the left one must have a row for each slot of the route (gather=0); its "
+     "arguments are f32[6,4], f32[8,4,5], route[6->8; 12]."},
     {"%x = grouped_matmul(%f, %w, %r) gather=1 transpose_b=1",
      "grouped_matmul: the inner dimensions differ; its arguments are f32[6,4], f32[8,4,5], route[6->8; 12]."},
     {"%x = grouped_matmul(%f, %w, %r) gather=3",
      "grouped_matmul: gather is 3, and must be 0 or 1; its arguments are f32[6,4], f32[8,4,5], route[6->8; 12]."},
-    {"%x = combine(%f, %r)", "combine: argument 1 must be a matrix with a row for each slot of the route; its arguments are f32[6,4], "
-                             "route[6->8; 12]."},
-    {"%x = combine(%y, %r) weighted=2", "combine: weighted is 2, and must be 0 or 1; its arguments are f32[12,9], route[6->8; 12]."},
+    {"%x = combine(%f, %r)",
+     "combine: argument 1 must be a matrix with a row for each slot of the route; its arguments are f32[6,4], "
+     "route[6->8; 12]."},
+    {"%x = combine(%y, %r) weighted=2",
+     "combine: weighted is 2, and must be 0 or 1; its arguments are f32[12,9], route[6->8; 12]."},
     {"%z = cast(%y) : i32[12,9] %x = combine(%z, %r)",
      "combine: works on floating-point numbers; cast first; its arguments are i32[12,9], route[6->8; 12]."},
-    {"%x = route.gather(%s, %r)", "route.gather: argument 1 must be a matrix with a row for each row of the route; its arguments are "
-                                  "f32[12,4], route[6->8; 12]."},
-    {"%x = route.spread(%f, %r)", "route.spread: argument 1 must be a matrix with a row for each target of the route; its arguments are "
-                                  "f32[6,4], route[6->8; 12]."},
-    {"%x = route.scatter(%s, %r, %s)", "route.scatter: argument 3 must be a matrix with a row for each row of the route; its arguments "
-                                       "are f32[12,4], route[6->8; 12], f32[12,4]."},
-    {"%x = route.scatter(%s, %r, %i)", "route.scatter: the base must have the columns and the kind of numbers of the first; its "
-                                       "arguments are f32[12,4], route[6->8; 12], i32[6,4]."},
+    {"%x = route.gather(%s, %r)",
+     "route.gather: argument 1 must be a matrix with a row for each row of the route; its arguments are "
+     "f32[12,4], route[6->8; 12]."},
+    {"%x = route.spread(%f, %r)",
+     "route.spread: argument 1 must be a matrix with a row for each target of the route; its arguments are "
+     "f32[6,4], route[6->8; 12]."},
+    {"%x = route.scatter(%s, %r, %s)",
+     "route.scatter: argument 3 must be a matrix with a row for each row of the route; its arguments "
+     "are f32[12,4], route[6->8; 12], f32[12,4]."},
+    {"%x = route.scatter(%s, %r, %i)",
+     "route.scatter: the base must have the columns and the kind of numbers of the first; its "
+     "arguments are f32[12,4], route[6->8; 12], i32[6,4]."},
     {"%x = route.load(%f)", "route.load: argument 1 must be a route; its arguments are f32[6,4]."},
-    {"%x = concat(%f, %f, %f, %f, %v) axis=0", "concat: argument 5 differs in more than axis 0; its arguments are f32[6,4], f32[6,4], "
-                                               "f32[6,4], f32[6,4], …."},
+    {"%x = concat(%f, %f, %f, %f, %v) axis=0",
+     "concat: argument 5 differs in more than axis 0; its arguments are f32[6,4], f32[6,4], "
+     "f32[6,4], f32[6,4], …."},
 };
 
 static sy_graph *parse(const char *statement, sy_error *error)
@@ -265,7 +297,8 @@ static void test_wrong(void)
 static void test_constants(void)
 {
     sy_error error = {0};
-    sy_graph *g = parse("%x = const [4294967295, 0] : u32[2] %y2 = const -2147483648 : i32[5] %z = const 0.1 : f16[2,2]", &error);
+    sy_graph *g =
+        parse("%x = const [4294967295, 0] : u32[2] %y2 = const -2147483648 : i32[5] %z = const 0.1 : f16[2,2]", &error);
     CHECK_SAY(g, "%s", error.message);
     sy_graph_destroy(&g);
 }
@@ -280,7 +313,9 @@ static void test_links(void)
         r = sy_route_capacity(g, r, 1, 4, false);
     CHECK(r && sy_graph_check(g, NULL));
     CHECK(!sy_route_capacity(g, r, 1, 4, false));
-    CHECK_TEXT(g->error.message, "route.capacity: more than 64 splits and capacities follow each other; its arguments are route[4->4; 4].");
+    CHECK_TEXT(
+        g->error.message,
+        "route.capacity: more than 64 splits and capacities follow each other; its arguments are route[4->4; 4].");
     sy_graph_destroy(&g);
 }
 

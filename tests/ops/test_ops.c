@@ -1,6 +1,6 @@
-/* Every op of the table against an independent formula: for each element of the result, what the documentation of the op says, by
- * the plainest way there is, in long double. An op without a row in `wanted` below fails the test: the list of ops is that of
- * ops.def. Routes (their own kind of value) are compared whole. */
+/* Every op of the table against an independent formula: for each element of the result, what the documentation of the
+ * op says, by the plainest way there is, in long double. An op without a row in `wanted` below fails the test: the list
+ * of ops is that of ops.def. Routes (their own kind of value) are compared whole. */
 #include "help_ops.h"
 #include "tests/check.h"
 
@@ -117,8 +117,8 @@ UNARY(sine, sinl(x))
 UNARY(cosine, cosl(x))
 UNARY(hyperbolic, expm1l(2 * x) / (expm1l(2 * x) + 2))
 UNARY(sigmoid, halved_tanh(x))
-UNARY(silu, x * halved_tanh(x))
-UNARY(gelu_tanh, x * halved_tanh(2 * sqrtl(2 / pi) * (x + 0.044715L * x * x * x)))
+UNARY(silu, x *halved_tanh(x))
+UNARY(gelu_tanh, x *halved_tanh(2 * sqrtl(2 / pi) * (x + 0.044715L * x * x * x)))
 UNARY(gelu_erf, x / 2 * erfcl(-x / sqrtl(2)))
 UNARY(relu, (x + fabsl(x)) / 2)
 UNARY(floored, rintl(x) > x ? rintl(x) - 1 : rintl(x))
@@ -146,7 +146,7 @@ static real cast(const thing *t, const int32_t *ix)
     }
 BINARY(add, x + y, as(t, bits(x) + bits(y)))
 BINARY(sub, x - y, as(t, bits(x) - bits(y)))
-BINARY(mul, x * y, as(t, bits(x) * bits(y)))
+BINARY(mul, x *y, as(t, bits(x) * bits(y)))
 BINARY(divide, x / y, truncl(x / y))
 BINARY(smaller, fminl(x, y), fminl(x, y))
 BINARY(larger, fmaxl(x, y), fmaxl(x, y))
@@ -270,7 +270,8 @@ static real attention(const thing *t, const int32_t *ix)
     for (int32_t s = 0; s < k->dim[2]; s++) {
         real dot = 0;
         for (int32_t i = 0; i < q->dim[3]; i++)
-            dot += at(t, 0, flat(q, (int32_t[]){ix[0], ix[1], ix[2], i})) * at(t, 1, flat(k, (int32_t[]){ix[0], ix[1], s, i}));
+            dot += at(t, 0, flat(q, (int32_t[]){ix[0], ix[1], ix[2], i})) *
+                   at(t, 1, flat(k, (int32_t[]){ix[0], ix[1], s, i}));
         real weight = expl(dot * (real)t->node->attributes.scale);
         above += weight * at(t, 2, flat(v, (int32_t[]){ix[0], ix[1], s, ix[3]}));
         below += weight;
@@ -323,8 +324,8 @@ static real most(const thing *t, uint64_t row, int32_t n)
     return best;
 }
 ROW(softmax, expl(x) / exp_sum(t, row, n))
-ROW(layer_norm, (x - power_sum(t, row, n, 0, 1) / n) /
-                    sqrtl(power_sum(t, row, n, power_sum(t, row, n, 0, 1) / n, 2) / n + eps))
+ROW(layer_norm,
+    (x - power_sum(t, row, n, 0, 1) / n) / sqrtl(power_sum(t, row, n, power_sum(t, row, n, 0, 1) / n, 2) / n + eps))
 ROW(rms_norm, x / sqrtl(power_sum(t, row, n, 0, 2) / n + eps))
 ROW(l2_normalise, x / fmaxl(sqrtl(power_sum(t, row, n, 0, 2)), eps))
 ROW(reduce_sum, power_sum(t, row, n, 0, 1))
@@ -372,7 +373,8 @@ static real combine(const thing *t, const int32_t *ix)
     real sum = 0;
     for (int32_t s = 0; s < r->count; s++)
         if (r->row[s] == ix[0])
-            sum += (t->node->attributes.weighted ? (real)r->weight[s] : 1) * at(t, 0, flat(type_of(t, 0), (int32_t[]){s, ix[1]}));
+            sum += (t->node->attributes.weighted ? (real)r->weight[s] : 1) *
+                   at(t, 0, flat(type_of(t, 0), (int32_t[]){s, ix[1]}));
     return sum;
 }
 
@@ -485,8 +487,9 @@ static int32_t split(const thing *t, entry *out)
     return n;
 }
 
-/* The papers' cumulative counts. Which choice of its row a slot is shows in its weight: of equal ones the lower target was
- * first. (Switch: one count along all tokens and choices; V-MoE: all first choices are counted before all second ones.) */
+/* The papers' cumulative counts. Which choice of its row a slot is shows in its weight: of equal ones the lower target
+ * was first. (Switch: one count along all tokens and choices; V-MoE: all first choices are counted before all second
+ * ones.) */
 static int32_t capacity(const thing *t, entry *out)
 {
     const sy_eval_route *r = route(t, 0);
@@ -500,7 +503,8 @@ static int32_t capacity(const thing *t, entry *out)
                 if (r->row[s] != row)
                     continue;
                 for (int32_t o = 0; o < r->count; o++)
-                    choice += r->row[o] == row && (r->weight[o] > r->weight[s] || (r->weight[o] == r->weight[s] && o < s));
+                    choice +=
+                        r->row[o] == row && (r->weight[o] > r->weight[s] || (r->weight[o] == r->weight[s] && o < s));
                 if ((rounds == 1 || choice == round) &&
                     ++taken[row / group * r->targets + r->target[s]] <= t->node->attributes.capacity)
                     out[n++] = (entry){row, r->target[s], r->weight[s]};
@@ -517,7 +521,8 @@ static int32_t build(const thing *t, entry *out)
         entry e = {(int32_t)at(t, 0, (uint64_t)i), (int32_t)at(t, 1, (uint64_t)i), (double)at(t, 2, (uint64_t)i)};
         int32_t before = 0;
         for (int32_t k = 0; k < i; k++)
-            before += (int32_t)at(t, 0, (uint64_t)k) / group == e.row / group && (int32_t)at(t, 1, (uint64_t)k) == e.target;
+            before +=
+                (int32_t)at(t, 0, (uint64_t)k) / group == e.row / group && (int32_t)at(t, 1, (uint64_t)k) == e.target;
         if (e.target >= 0 && (!a->capacity || before < a->capacity))
             out[n++] = e;
     }
@@ -618,7 +623,8 @@ static double worst(const thing *t, const double *got)
 static int by_target(const void *a, const void *b)
 {
     const entry *x = a, *y = b;
-    return x->target != y->target ? (x->target > y->target) - (x->target < y->target) : (x->row > y->row) - (x->row < y->row);
+    return x->target != y->target ? (x->target > y->target) - (x->target < y->target)
+                                  : (x->row > y->row) - (x->row < y->row);
 }
 
 /* The route has these entries, sorted by (target, row), and its other sections follow from them. */
@@ -633,7 +639,8 @@ static const char *route_differs(const thing *t, const sy_eval_route *r)
     if (n != r->count || n > slots)
         differs = "count";
     for (int32_t s = 0; s < n && !differs; s++)
-        if (want[s].row != r->row[s] || want[s].target != r->target[s] || !(fabs(want[s].weight - r->weight[s]) <= 1e-14))
+        if (want[s].row != r->row[s] || want[s].target != r->target[s] ||
+            !(fabs(want[s].weight - r->weight[s]) <= 1e-14))
             differs = "entries";
     for (int32_t e = 0, s = 0; e <= r->targets && !differs; e++) {
         while (s < n && want[s].target < e)
@@ -668,7 +675,8 @@ static void check_case(sy_op op, uint64_t seed)
         CHECK_SAY(!differs, "%s, seed %d, %s: %s", name, (int)seed, sy_type_text(&t.node->type, text), differs);
     } else if (ok) {
         double error_of_it = worst(&t, e.tensor[c->value]);
-        CHECK_SAY(error_of_it < 1e-12, "%s, seed %d, %s: %g", name, (int)seed, sy_type_text(&t.node->type, text), error_of_it);
+        CHECK_SAY(error_of_it < 1e-12, "%s, seed %d, %s: %g", name, (int)seed, sy_type_text(&t.node->type, text),
+                  error_of_it);
     }
     /* What the reference stores is what the comparison of device tests takes, and one changed word is not. */
     uint64_t bytes = sy_type_bytes(&c->graph->nodes[c->graph->ends[0].value].type);
@@ -678,8 +686,10 @@ static void check_case(sy_op op, uint64_t seed)
     const char *why = help_case_compare(c, &e, 0, stored, bytes);
     CHECK_SAY(!why, "%s, seed %d: %s", name, (int)seed, why);
     stored[0] = 0x7fc07fc0; /* no number in any float type */
-    if (!(t.node->n_args && t.graph->nodes[t.node->args[t.node->n_args - 1]].type.is_route)) /* else none may be defined */
-        CHECK_SAY(help_case_compare(c, &e, 0, stored, bytes) != NULL, "%s, seed %d: a wrong word is not seen", name, (int)seed);
+    if (!(t.node->n_args &&
+          t.graph->nodes[t.node->args[t.node->n_args - 1]].type.is_route)) /* else none may be defined */
+        CHECK_SAY(help_case_compare(c, &e, 0, stored, bytes) != NULL, "%s, seed %d: a wrong word is not seen", name,
+                  (int)seed);
     free(stored);
     sy_eval_free(&e);
     help_case_free(c);

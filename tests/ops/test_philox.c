@@ -10,7 +10,9 @@ static const struct {
 } vectors[] = {
     {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
     {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+     {0xa4093822, 0x299f31d0},
+     {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
 };
 
 typedef struct given {
@@ -68,7 +70,8 @@ static void independence(void)
     free(a), free(b), free(c), free(d), free(e);
 }
 
-/* Of 5000 independent standard normals mean, variance, skewness, kurtosis and neighbours' covariance lie within 5 standard errors. */
+/* Of 5000 independent standard normals mean, variance, skewness, kurtosis and neighbours' covariance lie within 5
+ * standard errors. */
 static void moments(void)
 {
     given g = {{20260101}, 3};
@@ -103,7 +106,8 @@ int main(void)
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         uint32_t out[4];
         sy_philox(vectors[i].counter, vectors[i].key, out);
-        CHECK_SAY(!memcmp(out, vectors[i].out, sizeof out), "vector %d: %08x %08x %08x %08x", (int)i, out[0], out[1], out[2], out[3]);
+        CHECK_SAY(!memcmp(out, vectors[i].out, sizeof out), "vector %d: %08x %08x %08x %08x", (int)i, out[0], out[1],
+                  out[2], out[3]);
     }
     independence();
     moments();

@@ -1,5 +1,5 @@
-/* Routes: examples worked out by hand from the papers' rules, producers against the same selection written with tensors and
- * route.build, and what is stored of a route. */
+/* Routes: examples worked out by hand from the papers' rules, producers against the same selection written with tensors
+ * and route.build, and what is stored of a route. */
 #include "graph/ir/build.h"
 #include "help_ops.h"
 #include "tests/check.h"
@@ -74,7 +74,8 @@ static void test_capacity(void)
     sy_graph *g = graph();
     sy_value r = sy_route_top_k(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 1, false);
     sy_route_capacity(g, r, 2, 4, false);
-    route_is("Switch: the third token of expert 0 is dropped", g, (content){p, NULL}, "0: 0 0.5, 1 0.6 | 1: | 2: 3 0.7");
+    route_is("Switch: the third token of expert 0 is dropped", g, (content){p, NULL},
+             "0: 0 0.5, 1 0.6 | 1: | 2: 3 0.7");
     g = graph();
     r = sy_route_top_k(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 1, false);
     sy_route_capacity(g, r, 1, 2, false);
@@ -98,7 +99,8 @@ static void test_capacity(void)
     route_is("choices keep their rank", g, (content){q, NULL}, "0: 0 0.6 | 1: 1 0.7");
 }
 
-/* ProMoE: the best cosine as it is, negative or not; tokens of unconditional samples to the last expert with weight 1. */
+/* ProMoE: the best cosine as it is, negative or not; tokens of unconditional samples to the last expert with weight 1.
+ */
 static void test_split(void)
 {
     static const double cosine[] = {-.3, -.1, -.2, .4, .1, .2, .9, .8, .7}, mask[] = {0, 0, 1};
@@ -118,7 +120,8 @@ static void test_expert_choice(void)
 {
     sy_graph *g = graph();
     sy_route_expert_choice(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 1, 2);
-    route_is("each expert takes its best token of each image", g, (content){p, NULL}, "0: 1 0.6, 2 0.7 | 1: 0 0.3, 2 0.2 | 2: 1 0.3, 3 0.7");
+    route_is("each expert takes its best token of each image", g, (content){p, NULL},
+             "0: 1 0.6, 2 0.7 | 1: 0 0.3, 2 0.2 | 2: 1 0.3, 3 0.7");
     g = graph();
     sy_route_expert_choice(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 2, 4);
     route_is("of equals the lower row", g, (content){p, NULL}, "0: 1 0.6, 2 0.7 | 1: 0 0.3, 2 0.2 | 2: 1 0.3, 3 0.7");
@@ -127,10 +130,12 @@ static void test_expert_choice(void)
 static void test_build(void)
 {
     sy_graph *g = graph();
-    static const double rows[] = {3, 0, 9, 0, 1, 2, -1, 3}, targets[] = {1, 1, 0, 0, 1, -1, 0, 2}, one[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const double rows[] = {3, 0, 9, 0, 1, 2, -1, 3}, targets[] = {1, 1, 0, 0, 1, -1, 0, 2},
+                        one[] = {1, 2, 3, 4, 5, 6, 7, 8};
     sy_value list = sy_const_of(g, SY_T(SY_I32, 8), rows, 8), to = sy_const_of(g, SY_T(SY_I32, 8), targets, 8);
     sy_route_build(g, list, to, sy_const_of(g, SY_T(SY_F32, 8), one, 8), 4, 2, 2, 4);
-    route_is("rows and targets that are none are dropped, and so is the third of a target", g, (content){0}, "0: 0 4 | 1: 0 2, 3 1");
+    route_is("rows and targets that are none are dropped, and so is the third of a target", g, (content){0},
+             "0: 0 4 | 1: 0 2, 3 1");
 }
 
 /* ---- producers, and the same with tensors ---- */
@@ -166,7 +171,8 @@ static lists lists_of(sy_graph *g, sy_value v)
     } else if (node.op == SY_OP_ROUTE_EXPERT_CHOICE) {
         const sy_type scores = g->nodes[node.args[0]].type;
         int32_t in = a->group_rows, groups = scores.dim[0] / in, targets = scores.dim[1];
-        sy_value turned = sy_transpose(g, sy_reshape(g, node.args[0], SY_T(SY_F32, groups, in, targets)), (const int32_t[]){0, 2, 1});
+        sy_value turned =
+            sy_transpose(g, sy_reshape(g, node.args[0], SY_T(SY_F32, groups, in, targets)), (const int32_t[]){0, 2, 1});
         sy_value ids = sy_top_k(g, turned, a->k);
         l.weights = sy_take_last(g, turned, ids);
         l.rows = sy_add(g, ids, sy_mul(g, sy_iota(g, SY_T(SY_I32, groups, 1, 1), 0), whole(g, in)));
@@ -186,7 +192,8 @@ static lists lists_of(sy_graph *g, sy_value v)
             sy_value parts[3][2] = {{flat(g, l.rows), sy_iota(g, SY_T(SY_I32, rows), 0)},
                                     {flat(g, l.targets), sy_select(g, node.args[1], whole(g, a->target), whole(g, -1))},
                                     {flat(g, l.weights), sy_const_of(g, SY_T(SY_F32, rows), &one, 1)}};
-            l = (lists){sy_concat(g, parts[0], 2, 0), sy_concat(g, parts[1], 2, 0), sy_concat(g, parts[2], 2, 0), false};
+            l = (lists){sy_concat(g, parts[0], 2, 0), sy_concat(g, parts[1], 2, 0), sy_concat(g, parts[2], 2, 0),
+                        false};
         }
     }
     return l;
@@ -203,8 +210,9 @@ static sy_value lowered(sy_graph *g, sy_value v)
             parts[i] = sy_transpose(g, parts[i], (const int32_t[]){1, 0});
         parts[i] = flat(g, parts[i]);
     }
-    return sy_route_build(g, parts[0], parts[1], parts[2], node.type.dim[SY_ROUTE_ROWS], node.type.dim[SY_ROUTE_TARGETS],
-                          limited ? node.attributes.capacity : 0, limited ? node.attributes.group_rows : 0);
+    return sy_route_build(g, parts[0], parts[1], parts[2], node.type.dim[SY_ROUTE_ROWS],
+                          node.type.dim[SY_ROUTE_TARGETS], limited ? node.attributes.capacity : 0,
+                          limited ? node.attributes.group_rows : 0);
 }
 
 /* Capacity counts by row; only lists of row by row can leave that to route.build. */
@@ -229,11 +237,12 @@ static void test_lowered(sy_op op)
             uint64_t bytes = sy_type_bytes(&g->nodes[c->value].type);
             void *a = malloc(bytes), *b = malloc(bytes);
             REQUIRE(a && b);
-            CHECK_SAY(other && sy_type_equal(&g->nodes[other].type, &g->nodes[c->value].type), "%s, seed %d: %s", sy_op_get(op)->name,
-                      (int)seed, g->error.message);
+            CHECK_SAY(other && sy_type_equal(&g->nodes[other].type, &g->nodes[c->value].type), "%s, seed %d: %s",
+                      sy_op_get(op)->name, (int)seed, g->error.message);
             CHECK(sy_eval_value(&e, c->value, &error) && sy_eval_store(&e, c->value, 16, a, bytes, &error));
             CHECK(sy_eval_value(&e, other, &error) && sy_eval_store(&e, other, 16, b, bytes, &error));
-            CHECK_SAY(!memcmp(a, b, bytes), "%s, seed %d: lowered by hand it is another route", sy_op_get(op)->name, (int)seed);
+            CHECK_SAY(!memcmp(a, b, bytes), "%s, seed %d: lowered by hand it is another route", sy_op_get(op)->name,
+                      (int)seed);
             free(a), free(b);
             sy_eval_free(&e);
             done++;
@@ -257,7 +266,8 @@ static void check_tiles(const sy_eval_route *r, const sy_type *type, const uint3
                first < (uint32_t)r->offsets[target + 1];
         slot = good && end > (uint32_t)r->offsets[target + 1] ? (uint32_t)r->offsets[target + 1] : end;
     }
-    CHECK_SAY(good && slot == (uint32_t)r->count, "%u tiles of %u rows reach slot %u of %d", n, tile_rows, slot, r->count);
+    CHECK_SAY(good && slot == (uint32_t)r->count, "%u tiles of %u rows reach slot %u of %d", n, tile_rows, slot,
+              r->count);
     for (uint32_t i = l.tiles + 1 + 2 * n; i < l.words; i++)
         good = good && word[i] == 0;
     CHECK(good);
@@ -291,7 +301,8 @@ static void test_stored(void)
         sy_eval_free(&e);
         help_case_free(c);
     }
-    CHECK_SAY(empty > 20 && all > 3 && partly > 20, "%d empty targets, %d that take all, %d routes with free slots", empty, all, partly);
+    CHECK_SAY(empty > 20 && all > 3 && partly > 20, "%d empty targets, %d that take all, %d routes with free slots",
+              empty, all, partly);
 }
 
 int main(void)
