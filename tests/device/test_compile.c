@@ -12,11 +12,11 @@
 /* ---- SPIR-V ---- */
 
 enum { OP_EXECUTION_MODE = 16, OP_CAPABILITY = 17, OP_DECORATE = 71, MODE_LOCAL_SIZE = 17, DECORATION_BINDING = 33,
-       CAPABILITY_SHADER = 1 };
+       CAPABILITY_SHADER = 1, CAPABILITY_SAMPLED_BUFFER = 46 };
 
 typedef struct module {
     uint32_t local_size[3], bindings, version;
-    bool optional; /* a capability beyond Shader */
+    bool optional; /* a capability that some Vulkan 1.2 device may lack */
     bool whole;
 } module;
 
@@ -29,7 +29,7 @@ static module read_module(const uint32_t *words, uint32_t n)
         if (!length || length > n - i) {
             m.whole = false;
         } else if (op == OP_CAPABILITY) {
-            m.optional |= words[i + 1] != CAPABILITY_SHADER;
+            m.optional |= words[i + 1] != CAPABILITY_SHADER && words[i + 1] != CAPABILITY_SAMPLED_BUFFER;
         } else if (op == OP_EXECUTION_MODE && length == 6 && words[i + 2] == MODE_LOCAL_SIZE) {
             memcpy(m.local_size, words + i + 3, sizeof m.local_size);
         } else if (op == OP_DECORATE && length == 4 && words[i + 2] == DECORATION_BINDING) {
