@@ -159,24 +159,26 @@ static bool is_packed(const view *v)
     return true;
 }
 
-/* Writes `count` elements in row-major order of dst: `data` of type `dtype`, or doubles where it is NULL. */
-static void scatter(const view *dst, uint64_t count, sy_dtype dtype, const void *data, const double *doubles)
+/* Writes packed elements in row-major order of dst. */
+static void scatter(const view *dst, const float *data)
 {
     int32_t index[SY_MAX_RANK] = {0};
-    int64_t at = 0;
-    size_t size = dtype == SY_F16 || dtype == SY_BF16 ? 2 : 4;
-    for (uint64_t i = 0; i < count; i++) {
-        if (data)
-            sy_convert_floats(dtype, (const uint8_t *)data + i * size, SY_F32, 1, dst->base + at);
-        else
-            dst->base[at] = (float)doubles[i];
-        for (int k = dst->rank - 1; k >= 0; k--) {
+    int inner = dst->rank - 1;
+    int64_t at = 0, n = dst->dim[inner], stride = dst->stride[inner];
+    for (;;) {
+        for (int64_t i = 0; i < n; i++)
+            dst->base[at + i * stride] = data[i];
+        data += n;
+        int k = inner - 1;
+        for (; k >= 0; k--) {
             at += dst->stride[k];
             if (++index[k] < dst->dim[k])
                 break;
             at -= dst->stride[k] * dst->dim[k];
             index[k] = 0;
         }
+        if (k < 0)
+            return;
     }
 }
 
@@ -187,10 +189,15 @@ static bool evaluate(loader *l, sy_value value, const view *dst, sy_error *error
         return false;
     eval.read = read_leaf;
     eval.context = l;
-    bool ok = sy_eval_value(&eval, value, error);
-    if (ok)
-        scatter(dst, sy_type_count(&l->graph->nodes[value].type), SY_F32, NULL, eval.tensor[value]);
+    uint64_t count = sy_type_count(&l->graph->nodes[value].type);
+    float *packed = malloc(count * sizeof *packed);
+    bool ok = (packed || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a load-time value")) && sy_eval_value(&eval, value, error);
+    if (ok) {
+        sy_convert_from_double(SY_F32, eval.tensor[value], count, packed);
+        scatter(dst, packed);
+    }
     sy_eval_free(&eval);
+    free(packed);
     return ok;
 }
 
@@ -201,10 +208,16 @@ static bool fill_param(loader *l, const sy_node *n, const view *dst, sy_error *e
     const sy_stored_tensor *t = stored(l->file, n, error);
     if (!t)
         return false;
-    if (is_packed(dst))
+    if (is_packed(dst)) {
         sy_convert_floats(t->dtype, t->data, SY_F32, t->count, dst->base);
-    else
-        scatter(dst, t->count, t->dtype, t->data, NULL);
+        return true;
+    }
+    float *packed = malloc(t->count * sizeof *packed);
+    if (!packed)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to rearrange weights");
+    sy_convert_floats(t->dtype, t->data, SY_F32, t->count, packed);
+    scatter(dst, packed);
+    free(packed);
     return true;
 }
 
@@ -236,7 +249,7 @@ static bool fill_reshape(loader *l, const sy_node *n, const view *dst, sy_error 
     view packed = packed_view(whole, type);
     bool ok = fill(l, n->args[0], &packed, error);
     if (ok)
-        scatter(dst, count, SY_F32, whole, NULL);
+        scatter(dst, whole);
     free(whole);
     return ok;
 }

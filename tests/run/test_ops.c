@@ -10,7 +10,7 @@
 #include "tests/run/help_devices.h"
 
 
-enum { SEEDS = 3 };
+enum { SEEDS = 2 };
 static const char *only;
 
 /* A file of the case's parameters in memory. */
@@ -116,6 +116,18 @@ static bool compare(const sy_session *session, help_case *c, const char *what)
     return same;
 }
 
+/* What no 32-bit integer holds casts to anything on a device: such numbers are left out here. */
+static void tame_cast(help_case *c)
+{
+    sy_dtype to = c->graph->nodes[c->value].type.dtype;
+    for (int i = 0; i < c->n_arrays && (to == SY_I32 || to == SY_U32); i++)
+        for (uint64_t k = 0; k < sy_type_count(&c->arrays[i].type); k++) {
+            double x = c->arrays[i].data[k];
+            if (!(x >= (to == SY_I32 ? -2147483648.0 : 0) && x <= 2147483647.0))
+                c->arrays[i].data[k] = 7;
+        }
+}
+
 static void run_case(sy_vk_device *device, sy_op op, uint64_t seed)
 {
     char what[96];
@@ -125,6 +137,8 @@ static void run_case(sy_vk_device *device, sy_op op, uint64_t seed)
     uint8_t *bytes;
     sy_error error = {0};
     help_case *c = help_case_make(op, seed);
+    if (op == SY_OP_CAST)
+        tame_cast(c);
     snprintf(what, sizeof what, "%s, seed %llu", sy_op_get(op)->name, (unsigned long long)seed);
     for (int i = 0; i < c->n_arrays; i++)
         if (c->arrays[i].leaf == SY_OP_STEP) {
