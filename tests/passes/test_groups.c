@@ -180,8 +180,32 @@ static void check_groups(const sy_graph *g, const char *what)
     sy_plan_destroy(&plan);
 }
 
+/* A matmul and its own transpose added: an element of the sum needs two of the matmul, so the sum is no epilogue of it.
+ * And the same permutation twice: it is one. */
+static void check_permutations(void)
+{
+    const int32_t turn[] = {1, 0};
+    sy_graph *g = sy_graph_create("permutations");
+    sy_value m = sy_matmul(g, sy_input(g, "x", SY_T(SY_F32, 8, 8)), sy_param(g, "w", SY_T(SY_F32, 8, 8)), false);
+    sy_output(g, "two", sy_add(g, m, sy_transpose(g, m, turn)));
+    check_groups(g, "a matmul and its transpose");
+    sy_plan *plan = help_run(g, &(sy_compile_params){0}, "fuse");
+    CHECK(plan && plan->n_groups == 2);
+    sy_plan_destroy(&plan);
+    sy_graph_destroy(&g);
+    g = sy_graph_create("one permutation");
+    m = sy_matmul(g, sy_input(g, "x", SY_T(SY_F32, 8, 8)), sy_param(g, "w", SY_T(SY_F32, 8, 8)), false);
+    sy_output(g, "one", sy_add(g, sy_transpose(g, m, turn), sy_transpose(g, sy_unary(g, SY_OP_TANH, m), turn)));
+    check_groups(g, "a matmul twice transposed");
+    plan = help_run(g, &(sy_compile_params){0}, "fuse");
+    CHECK(plan && plan->n_groups == 1);
+    sy_plan_destroy(&plan);
+    sy_graph_destroy(&g);
+}
+
 int main(void)
 {
+    check_permutations();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         sy_graph *g = help_dense_graph(seed);
         sy_error error = {0};
