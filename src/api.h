@@ -16,11 +16,11 @@ struct sy_context {
     sy_arena arena;
     char *cache_directory; /* NULL: none */
     bool validation;
-    bool looked;           /* for Vulkan; instance may still be NULL */
+    bool looked; /* for Vulkan; instance may still be NULL */
     sy_vk_instance *instance;
-    sy_error no_instance;  /* why it is NULL */
+    sy_error no_instance;                /* why it is NULL */
     sy_vk_device *open[SY_OPEN_DEVICES]; /* by physical index; opened once, kept */
-    sy_device_info *infos; /* of the physical devices, then of the reference */
+    sy_device_info *infos;               /* of the physical devices, then of the reference */
     size_t n_infos;
     sy_error error;
 };
@@ -46,15 +46,18 @@ struct sy_pipeline {
 /* Ends a public call: keeps the error as the context's message. */
 sy_status sy_api_done(sy_context *context, const sy_error *error);
 
-/* The device that a name, an index or NULL means; *device NULL: the reference evaluator. `name` gets what it is called. */
-bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **device, char *name, size_t room, sy_error *error);
+/* The device that a name, an index or NULL means; *device NULL: the reference evaluator. `name` gets what it is called.
+ */
+bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **device, char *name, size_t room,
+                   sy_error *error);
 
 /* Compiles for a device (NULL: the reference evaluator, no kernels). */
-bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph, const sy_compile_params *wishes, sy_program **program,
-                    sy_error *error);
+bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph,
+                    const sy_compile_params *wishes, sy_program **program, sy_error *error);
 
 /* The step outputs of a finished run as tap results, on `arena`. */
-bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps, sy_error *error);
+bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,
+                 sy_error *error);
 /* A session's result as an array; its data is copied to the arena. Routes become words. */
 bool sy_api_array(const sy_session_result *result, sy_arena *arena, sy_array *array, sy_error *error);
 

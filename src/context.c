@@ -140,16 +140,19 @@ static size_t choose(const sy_context *c, const char *wanted)
 static bool none(const sy_context *c, const char *wanted, sy_error *error)
 {
     if (!c->instance)
-        return sy_fail(error, SY_CODE_UNAVAILABLE, "%s `switchyard doctor` says what is missing; --device reference runs without Vulkan, slowly.",
+        return sy_fail(error, SY_CODE_UNAVAILABLE,
+                       "%s `switchyard doctor` says what is missing; --device reference runs without Vulkan, slowly.",
                        c->no_instance.message);
     if (!wanted)
         return sy_fail(error, SY_CODE_UNAVAILABLE,
-                       "there is no usable Vulkan device%s%s. `switchyard doctor` says what is missing; --device reference runs without Vulkan, slowly.",
+                       "there is no usable Vulkan device%s%s. `switchyard doctor` says what is missing; --device "
+                       "reference runs without Vulkan, slowly.",
                        c->n_infos > 1 ? ": " : "", c->n_infos > 1 ? c->infos[0].why : "");
     sy_text names = {0};
     for (size_t i = 0; i < c->n_infos; i++)
         sy_text_printf(&names, "%s%zu \"%s\"", i ? ", " : "", i, c->infos[i].name);
-    sy_fail(error, SY_CODE_NOT_FOUND, "there is no device \"%s\"; there are %s", wanted, names.data ? names.data : "none");
+    sy_fail(error, SY_CODE_NOT_FOUND, "there is no device \"%s\"; there are %s", wanted,
+            names.data ? names.data : "none");
     sy_text_free(&names);
     return false;
 }
@@ -170,17 +173,19 @@ bool sy_api_device(sy_context *c, const char *wanted, sy_vk_device **device, cha
     if (i == c->n_infos - 1)
         return true;
     if (!c->infos[i].usable)
-        return sy_fail(error, SY_CODE_UNAVAILABLE, "device \"%s\" cannot be used: %s", c->infos[i].name, c->infos[i].why);
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "device \"%s\" cannot be used: %s", c->infos[i].name,
+                       c->infos[i].why);
     if (i >= SY_OPEN_DEVICES)
-        return sy_fail(error, SY_CODE_UNAVAILABLE, "device %zu is beyond the %d that can be opened", i, SY_OPEN_DEVICES);
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "device %zu is beyond the %d that can be opened", i,
+                       SY_OPEN_DEVICES);
     if (!c->open[i])
         c->open[i] = sy_vk_device_create(c->instance, (uint32_t)i, error);
     *device = c->open[i];
     return *device != NULL;
 }
 
-bool sy_api_compile(sy_context *c, const sy_vk_device *device, const sy_graph *graph, const sy_compile_params *wishes, sy_program **program,
-                    sy_error *error)
+bool sy_api_compile(sy_context *c, const sy_vk_device *device, const sy_graph *graph, const sy_compile_params *wishes,
+                    sy_program **program, sy_error *error)
 {
     sy_compile_params params = *wishes;
     params.limits = device ? &device->plan->limits : NULL;

@@ -31,8 +31,9 @@ static bool unknown_word(const sy_model *m, const char *word, const char *prompt
         said[k] = nearest.best;
         sy_text_printf(&near, "%s\"%s\"", k ? ", " : "", nearest.best);
     }
-    sy_fail(error, SY_CODE_NOT_FOUND, "the model does not know the word \"%s\" of the prompt \"%s\"%s%s; --list-prompts shows what it knows", word,
-            prompt, near.data ? ": near are " : "", near.data ? near.data : "");
+    sy_fail(error, SY_CODE_NOT_FOUND,
+            "the model does not know the word \"%s\" of the prompt \"%s\"%s%s; --list-prompts shows what it knows",
+            word, prompt, near.data ? ": near are " : "", near.data ? near.data : "");
     sy_text_free(&near);
     return false;
 }
@@ -45,15 +46,18 @@ static bool write_words(const sy_pipeline *p, const sy_generate_params *params, 
     float *weights = calloc(batch * room, sizeof *weights);
     bool ok = ids && weights ? true : no_memory(error);
     if (ok && (!params->prompts || (params->n_prompts != 1 && params->n_prompts != count)))
-        ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT, "this model is prompted by words: give one prompt, or one for each of the %zu pictures", count);
+        ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                     "this model is prompted by words: give one prompt, or one for each of the %zu pictures", count);
     for (size_t i = 0; ok && i < batch; i++) {
         const char *prompt = i < count ? params->prompts[params->n_prompts == 1 ? 0 : i] : NULL;
         char unknown[64] = "";
-        int32_t known = sy_vocabulary_prompt(m->vocabulary, prompt, ids + i * room, weights + i * room, (int32_t)room, unknown);
+        int32_t known =
+            sy_vocabulary_prompt(m->vocabulary, prompt, ids + i * room, weights + i * room, (int32_t)room, unknown);
         if (i < count && unknown[0])
             ok = unknown_word(m, unknown, prompt, error);
         else if (i < count && known == 0)
-            ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the prompt \"%s\" has no word in it; --list-prompts shows what the model knows",
+            ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                         "the prompt \"%s\" has no word in it; --list-prompts shows what the model knows",
                          prompt ? prompt : "");
     }
     ok = ok && sy_session_write(p->session, "label", ids, batch * room * sizeof *ids, error) &&
@@ -69,19 +73,22 @@ static bool write_labels(const sy_pipeline *p, const sy_generate_params *params,
     int32_t classes = (int32_t)p->model->info.classes, *labels = calloc(batch, sizeof *labels);
     bool ok = labels ? true : no_memory(error);
     if (ok && (!params->labels || (params->n_labels != 1 && params->n_labels != count)))
-        ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT, "this model is prompted by class: give one label (0 to %d), or one for each of the %zu pictures",
+        ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                     "this model is prompted by class: give one label (0 to %d), or one for each of the %zu pictures",
                      classes - 1, count);
     for (size_t i = 0; ok && i < batch; i++) {
         labels[i] = i < count ? params->labels[params->n_labels == 1 ? 0 : i] : p->model->config.null_row;
         if (i < count && (labels[i] < 0 || labels[i] >= classes))
-            ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT, "label %d is out of range: this model knows 0 to %d", labels[i], classes - 1);
+            ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT, "label %d is out of range: this model knows 0 to %d",
+                         labels[i], classes - 1);
     }
     ok = ok && sy_session_write(p->session, "label", labels, batch * sizeof *labels, error);
     free(labels);
     return ok;
 }
 
-static bool write_inputs(const sy_pipeline *p, const sy_generate_params *params, sy_result *result, sy_arena *arena, sy_error *error)
+static bool write_inputs(const sy_pipeline *p, const sy_generate_params *params, sy_result *result, sy_arena *arena,
+                         sy_error *error)
 {
     uint32_t *seeds = sy_arena_array(arena, p->sampling.count, sizeof *seeds);
     if (!seeds)
@@ -107,14 +114,17 @@ static bool watch(void *context, uint32_t done, uint32_t total)
         w->first_at = now;
         w->first_done = done;
     }
-    double left = done == total ? 0 : done > w->first_done && w->first_done ? (now - w->first_at) / (done - w->first_done) * (total - done) : -1;
+    double left = done == total ? 0
+                  : done > w->first_done && w->first_done
+                      ? (now - w->first_at) / (done - w->first_done) * (total - done)
+                      : -1;
     sy_progress progress = {.done = done, .total = total, .seconds = now - w->start, .seconds_left = left};
     return w->params->progress(w->params->user, &progress);
 }
 
 static uint8_t to_byte(float x)
 {
-    float y = 127.5f * x + 128.0f; /* -1 … 1, rounded by the truncation below */
+    float y = 127.5f * x + 128.0f;                         /* -1 … 1, rounded by the truncation below */
     return y >= 255.0f ? 255 : y >= 0.0f ? (uint8_t)y : 0; /* not a number: 0 */
 }
 
@@ -155,8 +165,8 @@ static bool generate(sy_pipeline *p, const sy_generate_params *params, owned_res
 {
     sy_result *r = &owned->result;
     watcher w = {.params = params, .start = sy_seconds()};
-    if (!write_inputs(p, params, r, &owned->arena, error) || !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) ||
-        !collect(p, r, &owned->arena, error))
+    if (!write_inputs(p, params, r, &owned->arena, error) ||
+        !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) || !collect(p, r, &owned->arena, error))
         return false;
     const sy_session_stats *stats = sy_session_get_stats(p->session);
     r->seconds = sy_seconds() - w.start;

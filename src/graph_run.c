@@ -41,7 +41,8 @@ static bool give(const work *w, const sy_io *io, const sy_array *array, sy_error
 {
     char text[96], given[96];
     if (!array)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the graph's input \"%s\" %s was not given", io->name, sy_type_text(&io->type, text));
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the graph's input \"%s\" %s was not given", io->name,
+                       sy_type_text(&io->type, text));
     if (array->rank > SY_MAX_RANK || (unsigned)array->type > SY_ARRAY_U32 || !array->data)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "array \"%s\" has no such rank or type, or no data", io->name);
     sy_type type = sy_tensor((sy_dtype)array->type, (int)array->rank, array->dim);
@@ -49,12 +50,12 @@ static bool give(const work *w, const sy_io *io, const sy_array *array, sy_error
     for (int i = 0; same && i < type.rank; i++)
         same = type.dim[i] == io->type.dim[i];
     if (!same)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "input \"%s\" is %s; %s was given", io->name, sy_type_text(&io->type, text),
-                       sy_type_text(&type, given));
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "input \"%s\" is %s; %s was given", io->name,
+                       sy_type_text(&io->type, text), sy_type_text(&type, given));
     uint64_t count = sy_type_count(&io->type), bytes = sy_type_bytes(&io->type);
     if (array->bytes < count * (type.dtype == SY_F16 || type.dtype == SY_BF16 ? 2 : 4))
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "array \"%s\" has %llu bytes, too few for %s", io->name, (unsigned long long)array->bytes,
-                       sy_type_text(&type, given));
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "array \"%s\" has %llu bytes, too few for %s", io->name,
+                       (unsigned long long)array->bytes, sy_type_text(&type, given));
     double *numbers = calloc(count, sizeof *numbers);
     void *stored = calloc(1, bytes);
     bool ok = numbers && stored ? true : sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for input \"%s\"", io->name);
@@ -78,13 +79,15 @@ static bool check_names(const sy_program *program, const sy_array *inputs, uint3
             sy_nearest_offer(&nearest, program->inputs[k].name);
         }
         if (!known)
-            return sy_fail(error, SY_CODE_NOT_FOUND, "the graph has no input \"%s\" that its results depend on%s%s%s", nearest.wanted,
-                           nearest.best ? "; did you mean \"" : "", nearest.best ? nearest.best : "", nearest.best ? "\"?" : "");
+            return sy_fail(error, SY_CODE_NOT_FOUND, "the graph has no input \"%s\" that its results depend on%s%s%s",
+                           nearest.wanted, nearest.best ? "; did you mean \"" : "", nearest.best ? nearest.best : "",
+                           nearest.best ? "\"?" : "");
     }
     return true;
 }
 
-static bool prepare(sy_context *c, work *w, const char *path, const sy_graph_params *p, sy_graph_result *result, sy_error *error)
+static bool prepare(sy_context *c, work *w, const char *path, const sy_graph_params *p, sy_graph_result *result,
+                    sy_error *error)
 {
     char name[300];
     size_t size;
@@ -97,8 +100,13 @@ static bool prepare(sy_context *c, work *w, const char *path, const sy_graph_par
         return sy_fail_context(error, "%s", path);
     if (p->weights && !(w->weights = sy_safetensors_open(p->weights, 0, error)))
         return sy_fail_context(error, "%s", p->weights);
-    sy_compile_params compile = {.step_columns = p->columns, .n_step_columns = p->n_columns, .max_steps = p->steps, .taps = p->taps, .n_taps = p->n_taps};
-    if (!sy_api_device(c, p->device, &device, name, sizeof name, error) || !sy_api_compile(c, device, w->graph, &compile, &w->program, error))
+    sy_compile_params compile = {.step_columns = p->columns,
+                                 .n_step_columns = p->n_columns,
+                                 .max_steps = p->steps,
+                                 .taps = p->taps,
+                                 .n_taps = p->n_taps};
+    if (!sy_api_device(c, p->device, &device, name, sizeof name, error) ||
+        !sy_api_compile(c, device, w->graph, &compile, &w->program, error))
         return false;
     sy_session_params session = {.device = device,
                                  .step = w->program,
@@ -126,8 +134,8 @@ static bool collect(const work *w, owned_result *owned, sy_error *error)
     return sy_api_taps(w->session, &owned->arena, &owned->result.taps, &owned->result.n_taps, error);
 }
 
-static bool run(sy_context *c, work *w, const char *path, const sy_array *inputs, uint32_t n_inputs, const sy_graph_params *p, owned_result *owned,
-                sy_error *error)
+static bool run(sy_context *c, work *w, const char *path, const sy_array *inputs, uint32_t n_inputs,
+                const sy_graph_params *p, owned_result *owned, sy_error *error)
 {
     if (!prepare(c, w, path, p, &owned->result, error) || !check_names(w->program, inputs, n_inputs, error))
         return false;
@@ -140,8 +148,8 @@ static bool run(sy_context *c, work *w, const char *path, const sy_array *inputs
     return collect(w, owned, error);
 }
 
-sy_status sy_graph_run(sy_context *context, const char *path, const sy_array *inputs, uint32_t n_inputs, const sy_graph_params *params,
-                       sy_graph_result **result)
+sy_status sy_graph_run(sy_context *context, const char *path, const sy_array *inputs, uint32_t n_inputs,
+                       const sy_graph_params *params, sy_graph_result **result)
 {
     static const sy_graph_params defaults;
     sy_error error = {0};

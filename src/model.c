@@ -45,8 +45,7 @@ static bool list_prompts(sy_model *m, sy_error *error)
     bool ok = prompts != NULL;
     cJSON *item;
     if (ok && n)
-        cJSON_ArrayForEach(item, list)
-        {
+        cJSON_ArrayForEach (item, list) {
             if (!cJSON_IsString(item) || m->info.n_prompts == (uint32_t)n)
                 continue;
             char *copy = sy_arena_string(&m->arena, item->valuestring);

@@ -43,7 +43,7 @@ typedef enum sy_status {
     SY_ERROR_DEVICE,
     SY_ERROR_DEVICE_LOST,
     SY_ERROR_CANCELLED,
-    SY_ERROR_INTERNAL          /* always a bug of ours: please report it */
+    SY_ERROR_INTERNAL /* always a bug of ours: please report it */
 } sy_status;
 
 const char *sy_status_text(sy_status status); /* "ok", "invalid argument", … */
@@ -53,7 +53,7 @@ const char *sy_status_text(sy_status status); /* "ok", "invalid argument", … *
 typedef struct sy_context sy_context;
 
 typedef struct sy_context_params {
-    const char *cache_directory; /* compiled kernels; NULL: $XDG_CACHE_HOME/switchyard or ~/.cache/switchyard; "": none */
+    const char *cache_directory; /* of compiled kernels; NULL: $XDG_CACHE_HOME or ~/.cache, /switchyard; "": none */
     bool validation;             /* Vulkan's validation layer, with synchronization validation; must be installed */
 } sy_context_params;
 
@@ -69,17 +69,17 @@ uint32_t sy_context_validation_messages(const sy_context *context);
 /* ---- devices ---- */
 
 typedef struct sy_device_info {
-    char name[256];    /* as its driver says */
-    char driver[256];  /* name and version */
-    char kind[32];     /* "discrete", "integrated", "virtual", "cpu", "reference" */
+    char name[256];        /* as its driver says */
+    char driver[256];      /* name and version */
+    char kind[32];         /* "discrete", "integrated", "virtual", "cpu", "reference" */
     uint64_t memory_bytes; /* that can be planned with; 0: unknown */
     bool usable;
-    char why[512];     /* not usable: the reason and the remedy */
+    char why[512]; /* not usable: the reason and the remedy */
 } sy_device_info;
 
 /* All devices, best first; the last is always "reference", the built-in evaluator in plain C (f64,
- * slow, exact), never chosen unless asked for. *devices belongs to the context, valid until the next call of this function. A machine without
- * Vulkan is no error. */
+ * slow, exact), never chosen unless asked for. *devices belongs to the context, valid until the next call of this
+ * function. A machine without Vulkan is no error. */
 sy_status sy_context_devices(sy_context *context, const sy_device_info **devices, size_t *count);
 
 /* ---- models ---- */
@@ -87,20 +87,20 @@ sy_status sy_context_devices(sy_context *context, const sy_device_info **devices
 typedef struct sy_model sy_model;
 
 typedef struct sy_model_info {
-    const char *path, *architecture; /* "dit", "dit-moe", "promoe", … */
+    const char *path, *architecture;  /* "dit", "dit-moe", "promoe", … */
     uint32_t width, height, channels; /* of what the sampler makes: pixels, or cells of a latent code */
-    bool latent;                 /* a latent code of an image autoencoder: sy_result.pictures is NULL, sy_result.data has it */
-    uint64_t parameters;         /* numbers in the file */
-    uint32_t depth, mixtures;    /* blocks; how many of them are mixtures of experts */
-    uint32_t experts, top_k;     /* of a mixture, shared ones not counted; experts a token */
-    uint32_t classes;            /* prompted by class: labels 0 … classes - 1; 0: prompted by words */
-    const char *const *words;    /* prompted by words: the vocabulary */
+    bool latent;         /* a latent code of an image autoencoder: sy_result.pictures is NULL, sy_result.data has it */
+    uint64_t parameters; /* numbers in the file */
+    uint32_t depth, mixtures; /* blocks; how many of them are mixtures of experts */
+    uint32_t experts, top_k;  /* of a mixture, shared ones not counted; experts a token */
+    uint32_t classes;         /* prompted by class: labels 0 … classes - 1; 0: prompted by words */
+    const char *const *words; /* prompted by words: the vocabulary */
     uint32_t n_words;
-    const char *const *prompts;  /* prompts the model was trained on, where the file lists them */
+    const char *const *prompts; /* prompts the model was trained on, where the file lists them */
     uint32_t n_prompts;
-    const char *objective;       /* "ddpm", "flow", "flow-reversed" */
+    const char *objective; /* "ddpm", "flow", "flow-reversed" */
     uint32_t default_steps;
-    double default_guidance;     /* 1: none */
+    double default_guidance; /* 1: none */
 } sy_model_info;
 
 /* The file is memory-mapped and checked; it must not change while the model is open. */
@@ -115,15 +115,19 @@ typedef struct sy_pipeline sy_pipeline;
 typedef enum sy_sampler {
     SY_SAMPLER_DEFAULT, /* flows: Euler; noise predictors: DDPM with a learned variance, else DDIM */
     SY_SAMPLER_EULER,
-    SY_SAMPLER_HEUN,    /* two evaluations a step but in the last */
+    SY_SAMPLER_HEUN, /* two evaluations a step but in the last */
     SY_SAMPLER_DDIM,
-    SY_SAMPLER_DPM2M,   /* DPM-Solver++(2M) */
-    SY_SAMPLER_DDPM,    /* respaced, as DiT */
+    SY_SAMPLER_DPM2M, /* DPM-Solver++(2M) */
+    SY_SAMPLER_DDPM,  /* respaced, as DiT */
     SY_SAMPLER_COUNT
 } sy_sampler;
 const char *sy_sampler_text(sy_sampler sampler); /* "euler", …; NULL past the end */
 
-typedef enum sy_precision { SY_PRECISION_AS_STORED, SY_PRECISION_F32, SY_PRECISION_F16 } sy_precision; /* of weights on the device; arithmetic is f32 */
+typedef enum sy_precision {
+    SY_PRECISION_AS_STORED,
+    SY_PRECISION_F32,
+    SY_PRECISION_F16
+} sy_precision; /* of weights on the device; arithmetic is f32 */
 
 typedef enum sy_guidance_channels {
     SY_GUIDANCE_AS_TRAINED, /* as the model's authors do it */
@@ -132,16 +136,17 @@ typedef enum sy_guidance_channels {
 } sy_guidance_channels;
 
 typedef struct sy_pipeline_params {
-    const char *device;   /* part of a device's name, its index in sy_context_devices, or "reference"; NULL: the best */
-    uint32_t count;       /* pictures made at once; 0: 1 */
-    uint32_t steps;       /* 0: the model's default */
+    const char *device; /* part of a device's name, its index in sy_context_devices, or "reference"; NULL: the best */
+    uint32_t count;     /* pictures made at once; 0: 1 */
+    uint32_t steps;     /* 0: the model's default */
     sy_sampler sampler;
-    double guidance;      /* classifier-free guidance scale; 0: the model's default, 1: none (half the work) */
+    double guidance; /* classifier-free guidance scale; 0: the model's default, 1: none (half the work) */
     sy_guidance_channels guidance_channels;
-    double eta;           /* DDIM: 0 (deterministic) to 1 */
-    double shift;         /* flows: shift of the noise levels; 0: 1 */
+    double eta;   /* DDIM: 0 (deterministic) to 1 */
+    double shift; /* flows: shift of the noise levels; 0: 1 */
     sy_precision precision;
-    const char *const *taps; /* values and routes to keep of every step, "*" stands for any text: "blocks.*.route", "preview" */
+    const char *const
+        *taps; /* values and routes to keep of every step, "*" stands for any text: "blocks.*.route", "preview" */
     uint32_t n_taps;
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
@@ -154,7 +159,7 @@ typedef struct sy_pipeline_info {
     sy_precision precision;
     /* the compiled step */
     uint32_t dispatches, dispatches_unfused, kernels, kernels_compiled, kernels_cached, barriers, submissions_per_step;
-    double flops, bytes, bytes_unfused;  /* of one step: operations, bytes moved */
+    double flops, bytes, bytes_unfused; /* of one step: operations, bytes moved */
     uint64_t arena_bytes, arena_lower_bound, weight_bytes, device_bytes;
     double compile_seconds, load_seconds; /* of sy_pipeline_create */
 } sy_pipeline_info;
@@ -167,17 +172,17 @@ const sy_pipeline_info *sy_pipeline_get_info(const sy_pipeline *pipeline); /* va
 /* ---- generating ---- */
 
 typedef struct sy_progress {
-    uint32_t done, total;  /* evaluations */
+    uint32_t done, total;         /* evaluations */
     double seconds, seconds_left; /* since the start; expected, negative while unknown */
 } sy_progress;
 
 typedef struct sy_generate_params {
     const char *const *prompts; /* prompted by words: n_prompts of them, 1 (for all pictures) or the pipeline's count */
     uint32_t n_prompts;
-    const int32_t *labels;      /* prompted by class: n_labels of them, 1 or count */
+    const int32_t *labels; /* prompted by class: n_labels of them, 1 or count */
     uint32_t n_labels;
-    const uint32_t *seeds;      /* one a picture; NULL: seed, seed + 1, … */
-    uint32_t seed;              /* a picture depends on its own seed and prompt alone, not on its place in the batch */
+    const uint32_t *seeds; /* one a picture; NULL: seed, seed + 1, … */
+    uint32_t seed;         /* a picture depends on its own seed and prompt alone, not on its place in the batch */
     bool (*progress)(void *user, const sy_progress *progress); /* false cancels: SY_ERROR_CANCELLED */
     void *user;
 } sy_generate_params;
@@ -209,42 +214,43 @@ typedef struct sy_tap_result {
     const char *name;
     bool is_route;
     uint32_t evaluations;
-    sy_array array;               /* tensors: type and shape of one evaluation; data: all of them, one after another */
-    int32_t rows, targets;        /* routes */
-    const sy_route_step *steps;   /* routes: [evaluations] */
+    sy_array array;             /* tensors: type and shape of one evaluation; data: all of them, one after another */
+    int32_t rows, targets;      /* routes */
+    const sy_route_step *steps; /* routes: [evaluations] */
 } sy_tap_result;
 
 typedef struct sy_result {
     uint32_t count, width, height, channels;
-    const uint8_t *pictures;  /* RGB, 8 bits: [count][height][width][3]; NULL for latent models */
-    const float *data;        /* what the sampler made: [count][channels][height][width] */
-    const uint32_t *seeds;    /* [count] */
+    const uint8_t *pictures; /* RGB, 8 bits: [count][height][width][3]; NULL for latent models */
+    const float *data;       /* what the sampler made: [count][channels][height][width] */
+    const uint32_t *seeds;   /* [count] */
     const sy_tap_result *taps;
     uint32_t n_taps;
     uint32_t tokens_per_picture, grid_width, grid_height; /* of the transformer's tokens, row after row */
-    double seconds, first_dispatch_seconds; /* of this call; until the device had its first work */
+    double seconds, first_dispatch_seconds;               /* of this call; until the device had its first work */
     uint32_t submissions, host_waits;
 } sy_result;
 
-/* Makes the pipeline's count of pictures. On success *result is the caller's, to be destroyed; it does not depend on the pipeline. */
+/* Makes the pipeline's count of pictures. On success *result is the caller's, to be destroyed; it does not depend on
+ * the pipeline. */
 sy_status sy_generate(sy_pipeline *pipeline, const sy_generate_params *params, sy_result **result);
 void sy_result_destroy(sy_result **result);
 
 /* ---- graphs ---- */
 
 typedef struct sy_graph_params {
-    const char *device;       /* as in sy_pipeline_params */
-    const char *weights;      /* a .safetensors file for the graph's parameters; NULL: none */
+    const char *device;  /* as in sy_pipeline_params */
+    const char *weights; /* a .safetensors file for the graph's parameters; NULL: none */
     const char *const *taps;
     uint32_t n_taps;
-    uint32_t steps;           /* times the graph runs, states carried on; 0: 1 */
+    uint32_t steps;             /* times the graph runs, states carried on; 0: 1 */
     const char *const *columns; /* of the step table the graph reads */
-    const float *table;       /* [steps][n_columns] */
+    const float *table;         /* [steps][n_columns] */
     uint32_t n_columns;
 } sy_graph_params;
 
 typedef struct sy_graph_result {
-    const sy_array *outputs;  /* of the last step; routes as u32 words in the layout of the compiler's documentation */
+    const sy_array *outputs; /* of the last step; routes as u32 words in the layout of the compiler's documentation */
     uint32_t n_outputs;
     const sy_tap_result *taps;
     uint32_t n_taps;

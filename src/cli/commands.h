@@ -8,9 +8,9 @@
 
 enum {
     SY_EXIT_DONE = 0,
-    SY_EXIT_FAILED = 1,      /* it could not be done: a message on standard error says why */
-    SY_EXIT_USAGE = 2,       /* the arguments are wrong; nothing was done */
-    SY_EXIT_CANCELLED = 130  /* Ctrl-C; nothing is left half written */
+    SY_EXIT_FAILED = 1,     /* it could not be done: a message on standard error says why */
+    SY_EXIT_USAGE = 2,      /* the arguments are wrong; nothing was done */
+    SY_EXIT_CANCELLED = 130 /* Ctrl-C; nothing is left half written */
 };
 
 /* Name, what it does in one line. */
@@ -31,15 +31,16 @@ int sy_cli_usage(const char *command, const char *format, ...) __attribute__((fo
 int sy_cli_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Whole-text numbers; false (after a message that names the option and the range) otherwise. */
-bool sy_cli_u32(const char *command, const char *option, const char *text, uint32_t least, uint32_t most, uint32_t *out);
+bool sy_cli_u32(const char *command, const char *option, const char *text, uint32_t least, uint32_t most,
+                uint32_t *out);
 bool sy_cli_double(const char *command, const char *option, const char *text, double least, double most, double *out);
 
 /* From now on Ctrl-C and SIGTERM only set a flag, which sy_cli_interrupted reads; a second one ends the process. */
 void sy_cli_catch_interrupt(void);
 bool sy_cli_interrupted(void);
 
-/* Path of the model that comes with Switchyard: $SWITCHYARD_MODEL, or beside the program, or in the source tree; NULL if
- * there is none. Static storage. */
+/* Path of the model that comes with Switchyard: $SWITCHYARD_MODEL, or beside the program, or in the source tree; NULL
+ * if there is none. Static storage. */
 const char *sy_cli_default_model(void);
 
 /* Name of the compiler's pass at a place in the pipeline; NULL past the last. */

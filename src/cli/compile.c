@@ -31,7 +31,8 @@ static const char help[] =
     "  --stats              dispatches, kernels, bytes moved and memory, before and after; time of each pass\n"
     "  --labels             one line a dispatch: kernel, workgroups, work, what is in it\n"
     "  --dump DIR           write every kernel as NAME.comp and NAME.spv; DIR is made if it is not there\n"
-    "  --limits FILE        compile for the device in a JSON file of `switchyard devices --json` (default: for the least that\n"
+    "  --limits FILE        compile for the device in a JSON file of `switchyard devices --json` (default: for the "
+    "least that\n"
     "                       every Vulkan 1.2 device has)\n"
     "  --no-fusion          every op its own dispatch, to compare with\n"
     "  --no-kernels         stop before kernels are made\n"
@@ -94,42 +95,111 @@ static int print_passes(void)
 
 static bool parse(int argc, char **argv, options *o, int *status)
 {
-    enum { PRINT = 256, AFTER, STATS, LABELS, DUMP, LIMITS, FUSION, KERNELS, TAPS, COLUMNS, COUNT, STEPS, GUIDANCE, PASSES, OPS, HELP };
-    static const struct option known[] = {
-        {"print", 0, 0, PRINT}, {"print-after", 1, 0, AFTER}, {"stats", 0, 0, STATS}, {"labels", 0, 0, LABELS}, {"dump", 1, 0, DUMP},
-        {"limits", 1, 0, LIMITS}, {"no-fusion", 0, 0, FUSION}, {"no-kernels", 0, 0, KERNELS}, {"taps", 1, 0, TAPS}, {"columns", 1, 0, COLUMNS},
-        {"count", 1, 0, COUNT}, {"steps", 1, 0, STEPS}, {"guidance", 1, 0, GUIDANCE}, {"passes", 0, 0, PASSES}, {"ops", 0, 0, OPS},
-        {"help", 0, 0, HELP}, {0, 0, 0, 0}};
+    enum {
+        PRINT = 256,
+        AFTER,
+        STATS,
+        LABELS,
+        DUMP,
+        LIMITS,
+        FUSION,
+        KERNELS,
+        TAPS,
+        COLUMNS,
+        COUNT,
+        STEPS,
+        GUIDANCE,
+        PASSES,
+        OPS,
+        HELP
+    };
+    static const struct option known[] = {{"print", 0, 0, PRINT},
+                                          {"print-after", 1, 0, AFTER},
+                                          {"stats", 0, 0, STATS},
+                                          {"labels", 0, 0, LABELS},
+                                          {"dump", 1, 0, DUMP},
+                                          {"limits", 1, 0, LIMITS},
+                                          {"no-fusion", 0, 0, FUSION},
+                                          {"no-kernels", 0, 0, KERNELS},
+                                          {"taps", 1, 0, TAPS},
+                                          {"columns", 1, 0, COLUMNS},
+                                          {"count", 1, 0, COUNT},
+                                          {"steps", 1, 0, STEPS},
+                                          {"guidance", 1, 0, GUIDANCE},
+                                          {"passes", 0, 0, PASSES},
+                                          {"ops", 0, 0, OPS},
+                                          {"help", 0, 0, HELP},
+                                          {0, 0, 0, 0}};
     bool ok = true;
     int option;
     *status = SY_EXIT_USAGE;
     optind = 0;
     while (ok && (option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (option) {
-        case PRINT: o->print = true; break;
-        case AFTER: o->print_after = optarg; break;
-        case STATS: o->stats = true; break;
-        case LABELS: o->labels = true; break;
-        case DUMP: o->dump = optarg; break;
-        case LIMITS: o->limits = optarg; break;
-        case FUSION: o->no_fusion = true; break;
-        case KERNELS: o->no_kernels = true; break;
-        case TAPS: ok = take_list("--taps", optarg, &o->taps, o->tap_names, &o->n_taps); break;
-        case COLUMNS: ok = take_list("--columns", optarg, &o->columns, o->column_names, &o->n_columns); break;
-        case COUNT: ok = sy_cli_u32(command, "--count", optarg, 1, 1024, &o->model.count); break;
-        case STEPS: ok = sy_cli_u32(command, "--steps", optarg, 1, 10000, &o->model.steps); break;
-        case GUIDANCE: ok = sy_cli_double(command, "--guidance", optarg, 0.01, 1000, &o->model.guidance); break;
-        case PASSES: *status = print_passes(); return false;
-        case OPS: *status = print_ops(); return false;
-        case HELP: fputs(help, stdout); *status = SY_EXIT_DONE; return false;
-        case ':': sy_cli_usage(command, "%s takes a value", argv[optind - 1]); return false;
-        default: sy_cli_usage(command, "there is no option %s", argv[optind - 1]); return false;
+        case PRINT:
+            o->print = true;
+            break;
+        case AFTER:
+            o->print_after = optarg;
+            break;
+        case STATS:
+            o->stats = true;
+            break;
+        case LABELS:
+            o->labels = true;
+            break;
+        case DUMP:
+            o->dump = optarg;
+            break;
+        case LIMITS:
+            o->limits = optarg;
+            break;
+        case FUSION:
+            o->no_fusion = true;
+            break;
+        case KERNELS:
+            o->no_kernels = true;
+            break;
+        case TAPS:
+            ok = take_list("--taps", optarg, &o->taps, o->tap_names, &o->n_taps);
+            break;
+        case COLUMNS:
+            ok = take_list("--columns", optarg, &o->columns, o->column_names, &o->n_columns);
+            break;
+        case COUNT:
+            ok = sy_cli_u32(command, "--count", optarg, 1, 1024, &o->model.count);
+            break;
+        case STEPS:
+            ok = sy_cli_u32(command, "--steps", optarg, 1, 10000, &o->model.steps);
+            break;
+        case GUIDANCE:
+            ok = sy_cli_double(command, "--guidance", optarg, 0.01, 1000, &o->model.guidance);
+            break;
+        case PASSES:
+            *status = print_passes();
+            return false;
+        case OPS:
+            *status = print_ops();
+            return false;
+        case HELP:
+            fputs(help, stdout);
+            *status = SY_EXIT_DONE;
+            return false;
+        case ':':
+            sy_cli_usage(command, "%s takes a value", argv[optind - 1]);
+            return false;
+        default:
+            sy_cli_usage(command, "there is no option %s", argv[optind - 1]);
+            return false;
         }
     }
     if (!ok)
         return false;
     if (optind + 1 != argc)
-        return sy_cli_usage(command, optind == argc ? "which file? Name a graph in the text form or a .safetensors model" : "one file at a time"), false;
+        return sy_cli_usage(command, optind == argc
+                                         ? "which file? Name a graph in the text form or a .safetensors model"
+                                         : "one file at a time"),
+               false;
     o->file = argv[optind];
     if (o->dump && o->no_kernels)
         return sy_cli_usage(command, "--dump needs kernels, and --no-kernels leaves them out"), false;
@@ -164,7 +234,8 @@ static bool open_source(const options *o, source *s, sy_error *error)
     }
     sy_network_config config;
     sy_safetensors *file = sy_safetensors_open(o->file, SY_SAFETENSORS_HEADER_ONLY, error);
-    bool ok = file && sy_zoo_config_from_file(file, &config, error) && sy_sampling_make(&config, &o->model, &s->sampling, error);
+    bool ok = file && sy_zoo_config_from_file(file, &config, error) &&
+              sy_sampling_make(&config, &o->model, &s->sampling, error);
     sy_safetensors_close(&file);
     s->columns = sy_sampler_columns;
     s->n_columns = SY_SAMPLER_COLUMN_COUNT;
@@ -179,7 +250,8 @@ static bool read_limits(const char *path, sy_limits *limits, sy_error *error)
     sy_device_plan *plan = calloc(1, sizeof *plan);
     char *text = sy_file_load(path, (size_t)16 << 20, &size, error);
     cJSON *json = text ? cJSON_ParseWithLength(text, size) : NULL;
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "devices"), *device = cJSON_IsArray(list) ? list->child : json;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "devices"),
+                *device = cJSON_IsArray(list) ? list->child : json;
     bool ok = snapshot && plan && text;
     if (ok && !device)
         ok = sy_fail(error, SY_CODE_INVALID_FILE, "it is no JSON of switchyard devices --json");
@@ -187,7 +259,8 @@ static bool read_limits(const char *path, sy_limits *limits, sy_error *error)
     if (ok) {
         sy_plan_make(snapshot, plan);
         *limits = plan->limits;
-        ok = plan->usable || sy_fail(error, SY_CODE_UNAVAILABLE, "%s cannot be used: %s", snapshot->name, plan->refusal);
+        ok =
+            plan->usable || sy_fail(error, SY_CODE_UNAVAILABLE, "%s cannot be used: %s", snapshot->name, plan->refusal);
     }
     cJSON_Delete(json);
     free(text);
@@ -209,10 +282,12 @@ static void print_stats(const sy_program *p, double seconds)
            "weights            %llu bytes\n"
            "states, outputs    %llu, %llu bytes\n"
            "compiled in        %.3f s\n",
-           s->ops, s->dispatches, s->dispatches_unfused, s->barriers, s->kernels, s->kernels_compiled, s->kernels_cached, s->flops / 1e9,
-           s->bytes / 1e6, s->bytes_unfused / 1e6, (unsigned long long)s->arena_bytes, (unsigned long long)s->arena_lower_bound,
-           s->arena_lower_bound ? (double)s->arena_bytes / (double)s->arena_lower_bound : 1, (unsigned long long)s->weight_bytes,
-           (unsigned long long)s->state_bytes, (unsigned long long)s->output_bytes, seconds);
+           s->ops, s->dispatches, s->dispatches_unfused, s->barriers, s->kernels, s->kernels_compiled,
+           s->kernels_cached, s->flops / 1e9, s->bytes / 1e6, s->bytes_unfused / 1e6,
+           (unsigned long long)s->arena_bytes, (unsigned long long)s->arena_lower_bound,
+           s->arena_lower_bound ? (double)s->arena_bytes / (double)s->arena_lower_bound : 1,
+           (unsigned long long)s->weight_bytes, (unsigned long long)s->state_bytes, (unsigned long long)s->output_bytes,
+           seconds);
     for (uint32_t i = 0; i < p->n_passes; i++)
         printf("  %-16s %.4f s\n", p->passes[i].name, p->passes[i].seconds);
 }
@@ -222,13 +297,15 @@ static void print_labels(const sy_program *p)
     for (uint32_t i = 0; i < p->n_dispatches; i++) {
         const sy_dispatch *d = &p->dispatches[i];
         char groups[64];
-        snprintf(groups, sizeof groups, d->indirect ? "route x %u x %u" : "%3$u x %1$u x %2$u", d->groups[1], d->groups[2], d->groups[0]);
-        printf("%4u %s %-24s %-18s %8.2f MFLOP %8.3f MB  %s\n", i, d->barrier ? "|" : " ", p->kernels[d->kernel].name, groups, d->flops / 1e6, d->bytes / 1e6,
-               d->label);
+        snprintf(groups, sizeof groups, d->indirect ? "route x %u x %u" : "%3$u x %1$u x %2$u", d->groups[1],
+                 d->groups[2], d->groups[0]);
+        printf("%4u %s %-24s %-18s %8.2f MFLOP %8.3f MB  %s\n", i, d->barrier ? "|" : " ", p->kernels[d->kernel].name,
+               groups, d->flops / 1e6, d->bytes / 1e6, d->label);
     }
 }
 
-static bool write_file(const char *directory, uint32_t index, const char *name, const char *ending, const void *data, size_t size, sy_error *error)
+static bool write_file(const char *directory, uint32_t index, const char *name, const char *ending, const void *data,
+                       size_t size, sy_error *error)
 {
     sy_text path = {0};
     sy_text_printf(&path, "%s/%03u-%s.%s", directory, index, name, ending);
@@ -283,9 +360,16 @@ static bool work(const options *o, source *s, sy_program **program, sy_error *er
         sy_graph_print(graph, &printed);
         print_text(&printed);
     }
-    sy_compile_params params = {.limits = &limits, .step_columns = s->columns, .n_step_columns = s->n_columns, .max_steps = s->max_steps,
-                                .taps = o->tap_names, .n_taps = o->n_taps, .print_after = o->print_after, .print = &printed,
-                                .no_fusion = o->no_fusion, .no_spirv = o->no_kernels};
+    sy_compile_params params = {.limits = &limits,
+                                .step_columns = s->columns,
+                                .n_step_columns = s->n_columns,
+                                .max_steps = s->max_steps,
+                                .taps = o->tap_names,
+                                .n_taps = o->n_taps,
+                                .print_after = o->print_after,
+                                .print = &printed,
+                                .no_fusion = o->no_fusion,
+                                .no_spirv = o->no_kernels};
     double start = seconds_now();
     *program = sy_compile(graph, &params, error);
     print_text(&printed); /* also what led to a failure */

@@ -23,14 +23,16 @@ static const char command[] = "generate";
 static const char help[] =
     "usage: switchyard generate [MODEL] [OPTIONS]\n"
     "\n"
-    "Makes pictures. MODEL is a .safetensors file of a network Switchyard knows (dit, dit-moe, promoe); without it, the\n"
+    "Makes pictures. MODEL is a .safetensors file of a network Switchyard knows (dit, dit-moe, promoe); without it, "
+    "the\n"
     "model that comes with Switchyard is used: emoji, prompted by words.\n"
     "\n"
     "What to make\n"
     "  --prompt TEXT      words the model knows, \"cat face with tears of joy\"; given several times: one a picture\n"
     "  --label N          for models prompted by class: its number; given several times: one a picture\n"
     "  --count N          pictures made at once, 1 to 1024 (default 1, or the number of prompts or labels)\n"
-    "  --seed N           seed of the first picture, the next has N + 1 and so on (default 0). A picture depends on its own\n"
+    "  --seed N           seed of the first picture, the next has N + 1 and so on (default 0). A picture depends on "
+    "its own\n"
     "                     seed and prompt alone\n"
     "  --list-prompts     print the model's words and the prompts it was trained on, and end\n"
     "\n"
@@ -41,22 +43,27 @@ static const char help[] =
     "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
     "  --shift X          flow models: shift of the noise levels (default 1)\n"
     "  --precision NAME   of weights on the device: stored (default, as in the file), f32, f16\n"
-    "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference: the built-in evaluator,\n"
+    "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference: the built-in "
+    "evaluator,\n"
     "                     slow and exact (default: the best device)\n"
     "\n"
     "Where to\n"
     "  --out FILE         PNG (default out.png). Of several pictures FILE x.png becomes x-0.png, x-1.png …\n"
-    "  --routes DIR       write, for every picture, a sheet map-N.png: the estimate of the picture step by step and, for each\n"
-    "                     mixture of experts, which expert made which patch, the experts' load, and entropies; and all routes\n"
+    "  --routes DIR       write, for every picture, a sheet map-N.png: the estimate of the picture step by step and, "
+    "for each\n"
+    "                     mixture of experts, which expert made which patch, the experts' load, and entropies; and all "
+    "routes\n"
     "                     as routes.safetensors. DIR is made if it is not there\n"
-    "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): written to\n"
+    "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): "
+    "written to\n"
     "                     taps.safetensors in the folder of --out\n"
     "  --stats            print what was compiled, moved and waited for\n"
     "  --json             print a machine-readable result on standard output\n"
     "  --quiet            no progress\n"
     "  --help             this text\n"
     "\n"
-    "PNG files carry prompt, seed and settings as text. Files appear when they are complete; Ctrl-C leaves none half written.\n"
+    "PNG files carry prompt, seed and settings as text. Files appear when they are complete; Ctrl-C leaves none half "
+    "written.\n"
     "Environment: SWITCHYARD_MODEL, the default model; XDG_CACHE_HOME, where compiled kernels are kept.\n"
     "Exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.\n";
 
@@ -151,12 +158,47 @@ static bool take_prompt(options *o, const char *text)
 /* Sets *status and returns false where the command ends here. */
 static bool parse(int argc, char **argv, options *o, int *status)
 {
-    enum { PROMPT = 256, LABEL, COUNT, SEED, LIST, STEPS, GUIDANCE, SAMPLER, ETA, SHIFT, PRECISION, DEVICE, OUT, ROUTES, TAPS, STATS, JSON, QUIET, HELP };
-    static const struct option known[] = {
-        {"prompt", 1, 0, PROMPT}, {"label", 1, 0, LABEL}, {"count", 1, 0, COUNT}, {"seed", 1, 0, SEED}, {"list-prompts", 0, 0, LIST},
-        {"steps", 1, 0, STEPS}, {"guidance", 1, 0, GUIDANCE}, {"sampler", 1, 0, SAMPLER}, {"eta", 1, 0, ETA}, {"shift", 1, 0, SHIFT},
-        {"precision", 1, 0, PRECISION}, {"device", 1, 0, DEVICE}, {"out", 1, 0, OUT}, {"routes", 1, 0, ROUTES}, {"taps", 1, 0, TAPS},
-        {"stats", 0, 0, STATS}, {"json", 0, 0, JSON}, {"quiet", 0, 0, QUIET}, {"help", 0, 0, HELP}, {0, 0, 0, 0}};
+    enum {
+        PROMPT = 256,
+        LABEL,
+        COUNT,
+        SEED,
+        LIST,
+        STEPS,
+        GUIDANCE,
+        SAMPLER,
+        ETA,
+        SHIFT,
+        PRECISION,
+        DEVICE,
+        OUT,
+        ROUTES,
+        TAPS,
+        STATS,
+        JSON,
+        QUIET,
+        HELP
+    };
+    static const struct option known[] = {{"prompt", 1, 0, PROMPT},
+                                          {"label", 1, 0, LABEL},
+                                          {"count", 1, 0, COUNT},
+                                          {"seed", 1, 0, SEED},
+                                          {"list-prompts", 0, 0, LIST},
+                                          {"steps", 1, 0, STEPS},
+                                          {"guidance", 1, 0, GUIDANCE},
+                                          {"sampler", 1, 0, SAMPLER},
+                                          {"eta", 1, 0, ETA},
+                                          {"shift", 1, 0, SHIFT},
+                                          {"precision", 1, 0, PRECISION},
+                                          {"device", 1, 0, DEVICE},
+                                          {"out", 1, 0, OUT},
+                                          {"routes", 1, 0, ROUTES},
+                                          {"taps", 1, 0, TAPS},
+                                          {"stats", 0, 0, STATS},
+                                          {"json", 0, 0, JSON},
+                                          {"quiet", 0, 0, QUIET},
+                                          {"help", 0, 0, HELP},
+                                          {0, 0, 0, 0}};
     sy_pipeline_params *p = &o->pipeline;
     int option;
     bool ok = true;
@@ -165,27 +207,70 @@ static bool parse(int argc, char **argv, options *o, int *status)
     optind = 0;
     while (ok && (option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (option) {
-        case PROMPT: ok = take_prompt(o, optarg); break;
-        case LABEL: ok = take_label(o, optarg); break;
-        case COUNT: ok = sy_cli_u32(command, "--count", optarg, 1, 1024, &p->count); break;
-        case SEED: ok = sy_cli_u32(command, "--seed", optarg, 0, UINT32_MAX, &o->seed); break;
-        case LIST: o->list = true; break;
-        case STEPS: ok = sy_cli_u32(command, "--steps", optarg, 1, 10000, &p->steps); break;
-        case GUIDANCE: ok = sy_cli_double(command, "--guidance", optarg, 0.01, 1000, &p->guidance); break;
-        case SAMPLER: ok = take_sampler(o, optarg); break;
-        case ETA: ok = sy_cli_double(command, "--eta", optarg, 0, 1, &p->eta); break;
-        case SHIFT: ok = sy_cli_double(command, "--shift", optarg, 0.001, 1000, &p->shift); break;
-        case PRECISION: ok = take_precision(o, optarg); break;
-        case DEVICE: p->device = optarg; break;
-        case OUT: o->out = optarg; break;
-        case ROUTES: o->routes = optarg; break;
-        case TAPS: ok = take_taps(o, optarg); break;
-        case STATS: o->stats = true; break;
-        case JSON: o->json = true; break;
-        case QUIET: o->quiet = true; break;
-        case HELP: fputs(help, stdout); *status = SY_EXIT_DONE; return false;
-        case ':': sy_cli_usage(command, "%s takes a value", argv[optind - 1]); return false;
-        default: sy_cli_usage(command, "there is no option %s", argv[optind - 1]); return false;
+        case PROMPT:
+            ok = take_prompt(o, optarg);
+            break;
+        case LABEL:
+            ok = take_label(o, optarg);
+            break;
+        case COUNT:
+            ok = sy_cli_u32(command, "--count", optarg, 1, 1024, &p->count);
+            break;
+        case SEED:
+            ok = sy_cli_u32(command, "--seed", optarg, 0, UINT32_MAX, &o->seed);
+            break;
+        case LIST:
+            o->list = true;
+            break;
+        case STEPS:
+            ok = sy_cli_u32(command, "--steps", optarg, 1, 10000, &p->steps);
+            break;
+        case GUIDANCE:
+            ok = sy_cli_double(command, "--guidance", optarg, 0.01, 1000, &p->guidance);
+            break;
+        case SAMPLER:
+            ok = take_sampler(o, optarg);
+            break;
+        case ETA:
+            ok = sy_cli_double(command, "--eta", optarg, 0, 1, &p->eta);
+            break;
+        case SHIFT:
+            ok = sy_cli_double(command, "--shift", optarg, 0.001, 1000, &p->shift);
+            break;
+        case PRECISION:
+            ok = take_precision(o, optarg);
+            break;
+        case DEVICE:
+            p->device = optarg;
+            break;
+        case OUT:
+            o->out = optarg;
+            break;
+        case ROUTES:
+            o->routes = optarg;
+            break;
+        case TAPS:
+            ok = take_taps(o, optarg);
+            break;
+        case STATS:
+            o->stats = true;
+            break;
+        case JSON:
+            o->json = true;
+            break;
+        case QUIET:
+            o->quiet = true;
+            break;
+        case HELP:
+            fputs(help, stdout);
+            *status = SY_EXIT_DONE;
+            return false;
+        case ':':
+            sy_cli_usage(command, "%s takes a value", argv[optind - 1]);
+            return false;
+        default:
+            sy_cli_usage(command, "there is no option %s", argv[optind - 1]);
+            return false;
         }
     }
     if (!ok)
@@ -193,7 +278,9 @@ static bool parse(int argc, char **argv, options *o, int *status)
     if (optind < argc)
         o->model = argv[optind++];
     if (optind < argc)
-        return sy_cli_usage(command, "\"%s\" is one argument too many: prompts are given with --prompt \"…\"", argv[optind]), false;
+        return sy_cli_usage(command, "\"%s\" is one argument too many: prompts are given with --prompt \"…\"",
+                            argv[optind]),
+               false;
     return true;
 }
 
@@ -215,7 +302,8 @@ static bool show(void *user, const sy_progress *p)
     b->shown = true;
     enum { WIDTH = 30 };
     uint32_t full = p->done * WIDTH / p->total;
-    fprintf(stderr, "\r[%.*s%*s] %u/%u  ", (int)full, "##############################", (int)(WIDTH - full), "", p->done, p->total);
+    fprintf(stderr, "\r[%.*s%*s] %u/%u  ", (int)full, "##############################", (int)(WIDTH - full), "",
+            p->done, p->total);
     if (p->seconds_left >= 0)
         fprintf(stderr, "%.1f s left   ", p->seconds_left);
     else
@@ -293,13 +381,19 @@ static bool write_picture(job *j, uint32_t index, sy_error *error)
     snprintf(seed, sizeof seed, "%u", r->seeds[index]);
     snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps, info->guidance);
     snprintf(software, sizeof software, "switchyard %d.%d.%d", SY_VERSION_MAJOR, SY_VERSION_MINOR, SY_VERSION_PATCH);
-    sy_png_text texts[] = {{"Title", prompt_of(j, index, label)}, {"Software", software}, {"Model", name ? name + 1 : model->path},
-                           {"Seed", seed}, {"Settings", settings}, {"Device", info->device}};
+    sy_png_text texts[] = {{"Title", prompt_of(j, index, label)},
+                           {"Software", software},
+                           {"Model", name ? name + 1 : model->path},
+                           {"Seed", seed},
+                           {"Settings", settings},
+                           {"Device", info->device}};
     char *path = picture_path(j, index);
     if (!path)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a path");
     size_t bytes = (size_t)r->width * r->height * 3;
-    bool ok = sy_png_write(path, r->width, r->height, r->pictures + index * bytes, texts, sizeof texts / sizeof *texts, error) && note_file(j, path);
+    bool ok = sy_png_write(path, r->width, r->height, r->pictures + index * bytes, texts, sizeof texts / sizeof *texts,
+                           error) &&
+              note_file(j, path);
     free(path);
     return ok;
 }
@@ -351,13 +445,15 @@ static bool write_taps(job *j, sy_error *error)
             continue;
         int32_t dims[SY_MAX_RANK] = {(int32_t)t->evaluations};
         memcpy(dims + 1, t->array.dim, t->array.rank * sizeof *dims);
-        items[n++] = (sy_safetensors_item){t->name, sy_tensor((sy_dtype)t->array.type, (int)t->array.rank + 1, dims), t->array.data};
+        items[n++] = (sy_safetensors_item){t->name, sy_tensor((sy_dtype)t->array.type, (int)t->array.rank + 1, dims),
+                                           t->array.data};
     }
     const char *slash = strrchr(j->o->out, '/');
     sy_text path = {0}, routes = {0};
     sy_text_printf(&path, "%.*staps.safetensors", slash ? (int)(slash - j->o->out + 1) : 0, j->o->out);
     sy_text_printf(&routes, "%.*stap-routes.safetensors", slash ? (int)(slash - j->o->out + 1) : 0, j->o->out);
-    bool ok = !path.failed && !routes.failed && sy_safetensors_write(path.data, items, n, NULL, 0, error) && note_file(j, path.data);
+    bool ok = !path.failed && !routes.failed && sy_safetensors_write(path.data, items, n, NULL, 0, error) &&
+              note_file(j, path.data);
     if (ok && n < r->n_taps)
         ok = sy_map_save(routes.data, r, error) && note_file(j, routes.data);
     sy_text_free(&path);
@@ -375,17 +471,20 @@ static void print_stats(const job *j)
     fprintf(stderr,
             "device             %s\n"
             "sampling           %s, %u steps, %u evaluations, guidance %g, %u pictures\n"
-            "a step             %u dispatches (%u before fusion), %u barriers, %u kernels (%u compiled, %u from the cache)\n"
+            "a step             %u dispatches (%u before fusion), %u barriers, %u kernels (%u compiled, %u from the "
+            "cache)\n"
             "                   %.3f GFLOP, %.1f MB moved (%.1f MB before fusion)\n"
             "memory             %.1f MiB on the device: weights %.1f, arena %.2f (lower bound %.2f)\n"
             "compiling, loading %.3f s, %.3f s\n"
             "first dispatch     %.4f s after the call\n"
             "generating         %.3f s, %.1f ms a step, %.2f GFLOP/s, %u submissions, the host waited %u time%s\n",
-            p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->dispatches, p->dispatches_unfused, p->barriers, p->kernels,
-            p->kernels_compiled, p->kernels_cached, p->flops / 1e9, p->bytes / 1e6, p->bytes_unfused / 1e6, (double)p->device_bytes / 1048576,
-            (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576, (double)p->arena_lower_bound / 1048576, p->compile_seconds,
-            p->load_seconds, r->first_dispatch_seconds, r->seconds, 1000 * r->seconds / p->evaluations, p->flops * p->evaluations / r->seconds / 1e9,
-            r->submissions, r->host_waits, r->host_waits == 1 ? "" : "s");
+            p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->dispatches,
+            p->dispatches_unfused, p->barriers, p->kernels, p->kernels_compiled, p->kernels_cached, p->flops / 1e9,
+            p->bytes / 1e6, p->bytes_unfused / 1e6, (double)p->device_bytes / 1048576,
+            (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576, (double)p->arena_lower_bound / 1048576,
+            p->compile_seconds, p->load_seconds, r->first_dispatch_seconds, r->seconds,
+            1000 * r->seconds / p->evaluations, p->flops * p->evaluations / r->seconds / 1e9, r->submissions,
+            r->host_waits, r->host_waits == 1 ? "" : "s");
 }
 
 static cJSON *json_routes(const job *j)
@@ -420,20 +519,37 @@ static bool print_json(const job *j)
     const sy_pipeline_info *p = sy_pipeline_get_info(j->pipeline);
     const sy_result *r = j->result;
     char label[32];
-    cJSON *root = cJSON_CreateObject(), *pictures = cJSON_AddArrayToObject(root, "pictures"), *files = cJSON_AddArrayToObject(root, "files");
+    cJSON *root = cJSON_CreateObject(), *pictures = cJSON_AddArrayToObject(root, "pictures"),
+          *files = cJSON_AddArrayToObject(root, "files");
     cJSON_AddStringToObject(root, "device", p->device);
     cJSON_AddStringToObject(root, "model", sy_model_get_info(j->model)->path);
     cJSON_AddStringToObject(root, "sampler", p->sampler);
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"steps", p->steps}, {"evaluations", p->evaluations}, {"guidance", p->guidance}, {"width", r->width}, {"height", r->height},
-                   {"seconds", r->seconds}, {"compile_seconds", p->compile_seconds}, {"load_seconds", p->load_seconds},
-                   {"first_dispatch_seconds", r->first_dispatch_seconds}, {"submissions", r->submissions}, {"host_waits", r->host_waits},
-                   {"dispatches", p->dispatches}, {"dispatches_unfused", p->dispatches_unfused}, {"barriers", p->barriers}, {"kernels", p->kernels},
-                   {"kernels_compiled", p->kernels_compiled}, {"flops_per_step", p->flops}, {"bytes_per_step", p->bytes},
-                   {"bytes_per_step_unfused", p->bytes_unfused}, {"device_bytes", (double)p->device_bytes}, {"weight_bytes", (double)p->weight_bytes},
-                   {"arena_bytes", (double)p->arena_bytes}, {"arena_lower_bound", (double)p->arena_lower_bound}};
+    } numbers[] = {{"steps", p->steps},
+                   {"evaluations", p->evaluations},
+                   {"guidance", p->guidance},
+                   {"width", r->width},
+                   {"height", r->height},
+                   {"seconds", r->seconds},
+                   {"compile_seconds", p->compile_seconds},
+                   {"load_seconds", p->load_seconds},
+                   {"first_dispatch_seconds", r->first_dispatch_seconds},
+                   {"submissions", r->submissions},
+                   {"host_waits", r->host_waits},
+                   {"dispatches", p->dispatches},
+                   {"dispatches_unfused", p->dispatches_unfused},
+                   {"barriers", p->barriers},
+                   {"kernels", p->kernels},
+                   {"kernels_compiled", p->kernels_compiled},
+                   {"flops_per_step", p->flops},
+                   {"bytes_per_step", p->bytes},
+                   {"bytes_per_step_unfused", p->bytes_unfused},
+                   {"device_bytes", (double)p->device_bytes},
+                   {"weight_bytes", (double)p->weight_bytes},
+                   {"arena_bytes", (double)p->arena_bytes},
+                   {"arena_lower_bound", (double)p->arena_lower_bound}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         cJSON_AddNumberToObject(root, numbers[i].name, numbers[i].value);
     for (uint32_t i = 0; i < j->count; i++) {
@@ -494,15 +610,24 @@ static bool settle_count(job *j)
     const sy_model_info *info = sy_model_get_info(j->model);
     uint32_t listed = o->n_prompts ? o->n_prompts : o->n_labels;
     if (info->classes && o->n_prompts)
-        return sy_cli_usage(command, "this model is prompted by class: use --label 0 to %u in place of --prompt", info->classes - 1), false;
+        return sy_cli_usage(command, "this model is prompted by class: use --label 0 to %u in place of --prompt",
+                            info->classes - 1),
+               false;
     if (!info->classes && o->n_labels)
         return sy_cli_usage(command, "this model is prompted by words: use --prompt in place of --label"), false;
     if (!listed)
-        return sy_cli_usage(command, info->classes ? "which class? --label N" : "which words? --prompt \"cat face\" (--list-prompts shows what the model knows)"), false;
+        return sy_cli_usage(command,
+                            info->classes
+                                ? "which class? --label N"
+                                : "which words? --prompt \"cat face\" (--list-prompts shows what the model knows)"),
+               false;
     if (!o->pipeline.count)
         o->pipeline.count = listed;
     if (listed != 1 && listed != o->pipeline.count)
-        return sy_cli_usage(command, "--count %u does not go with %u prompts or labels: give one, or one for each picture", o->pipeline.count, listed), false;
+        return sy_cli_usage(command,
+                            "--count %u does not go with %u prompts or labels: give one, or one for each picture",
+                            o->pipeline.count, listed),
+               false;
     j->count = o->pipeline.count;
     if (o->routes && !info->mixtures)
         return sy_cli_usage(command, "--routes: this model has no mixture of experts"), false;
@@ -542,8 +667,13 @@ static int work(job *j)
     if (status != SY_OK)
         return status_of(j, status);
     bar b = {.terminal = isatty(STDERR_FILENO), .quiet = o->quiet};
-    sy_generate_params params = {.prompts = o->prompts, .n_prompts = o->n_prompts, .labels = o->labels, .n_labels = o->n_labels,
-                                 .seed = o->seed, .progress = show, .user = &b};
+    sy_generate_params params = {.prompts = o->prompts,
+                                 .n_prompts = o->n_prompts,
+                                 .labels = o->labels,
+                                 .n_labels = o->n_labels,
+                                 .seed = o->seed,
+                                 .progress = show,
+                                 .user = &b};
     status = sy_generate(j->pipeline, &params, &j->result);
     clear(&b);
     if (status != SY_OK)
@@ -567,7 +697,8 @@ int sy_command_generate(int argc, char **argv)
         if (!o.model)
             o.model = sy_cli_default_model();
         if (!o.model)
-            status = sy_cli_usage(command, "the default model is not installed: name a .safetensors file, or set SWITCHYARD_MODEL");
+            status = sy_cli_usage(
+                command, "the default model is not installed: name a .safetensors file, or set SWITCHYARD_MODEL");
         else if (sy_context_create(&context, &j.context) != SY_OK)
             status = sy_cli_fail(command, "no memory");
         else

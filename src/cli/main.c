@@ -19,10 +19,12 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "usage: switchyard COMMAND [ARGUMENTS]\n"
-                "\n"
-                "Runs routed neural networks (mixtures of experts) on any Vulkan device, and shows where every token goes.\n"
-                "\n");
+    fprintf(
+        to,
+        "usage: switchyard COMMAND [ARGUMENTS]\n"
+        "\n"
+        "Runs routed neural networks (mixtures of experts) on any Vulkan device, and shows where every token goes.\n"
+        "\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].doc);
     fprintf(to, "\n"
@@ -53,7 +55,7 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
         sy_nearest_offer(&nearest, commands[i].name);
     }
-    fprintf(stderr, "switchyard: there is no command \"%s\"%s%s%s. See switchyard --help\n", argv[1], nearest.best ? "; did you mean " : "",
-            nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+    fprintf(stderr, "switchyard: there is no command \"%s\"%s%s%s. See switchyard --help\n", argv[1],
+            nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "", nearest.best ? "?" : "");
     return SY_EXIT_USAGE;
 }

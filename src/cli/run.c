@@ -25,7 +25,8 @@ static const char help[] =
     "  --columns NAMES    columns of the step table the graph reads, separated by commas\n"
     "  --table FILE       their values: f32 [steps, columns] as .npy\n"
     "  --taps NAMES       values to keep of every step, separated by commas, * for any text\n"
-    "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference (default: the best)\n"
+    "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference (default: the "
+    "best)\n"
     "  --stats            print times\n"
     "  --help             this text\n"
     "\n"
@@ -81,34 +82,64 @@ static bool take_list(const char *option, const char *text, char **copy, const c
 static bool parse(int argc, char **argv, options *o, int *status)
 {
     enum { IN = 256, OUT, LIST, WEIGHTS, STEPS, COLUMNS, TABLE, TAPS, DEVICE, STATS, HELP };
-    static const struct option known[] = {{"in", 1, 0, IN}, {"out", 1, 0, OUT}, {"list", 0, 0, LIST}, {"weights", 1, 0, WEIGHTS},
-                                          {"steps", 1, 0, STEPS}, {"columns", 1, 0, COLUMNS}, {"table", 1, 0, TABLE}, {"taps", 1, 0, TAPS},
-                                          {"device", 1, 0, DEVICE}, {"stats", 0, 0, STATS}, {"help", 0, 0, HELP}, {0, 0, 0, 0}};
+    static const struct option known[] = {
+        {"in", 1, 0, IN},         {"out", 1, 0, OUT},         {"list", 0, 0, LIST},   {"weights", 1, 0, WEIGHTS},
+        {"steps", 1, 0, STEPS},   {"columns", 1, 0, COLUMNS}, {"table", 1, 0, TABLE}, {"taps", 1, 0, TAPS},
+        {"device", 1, 0, DEVICE}, {"stats", 0, 0, STATS},     {"help", 0, 0, HELP},   {0, 0, 0, 0}};
     bool ok = true;
     int option;
     *status = SY_EXIT_USAGE;
     optind = 0;
     while (ok && (option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (option) {
-        case IN: ok = take_pair("--in", optarg, o->in, &o->n_in); break;
-        case OUT: ok = take_pair("--out", optarg, o->out, &o->n_out); break;
-        case LIST: o->list = true; break;
-        case WEIGHTS: o->params.weights = optarg; break;
-        case STEPS: ok = sy_cli_u32(command, "--steps", optarg, 1, 100000, &o->params.steps); break;
-        case COLUMNS: ok = take_list("--columns", optarg, &o->columns, o->column_names, &o->params.n_columns); break;
-        case TABLE: o->table = optarg; break;
-        case TAPS: ok = take_list("--taps", optarg, &o->taps, o->tap_names, &o->params.n_taps); break;
-        case DEVICE: o->params.device = optarg; break;
-        case STATS: o->stats = true; break;
-        case HELP: fputs(help, stdout); *status = SY_EXIT_DONE; return false;
-        case ':': sy_cli_usage(command, "%s takes a value", argv[optind - 1]); return false;
-        default: sy_cli_usage(command, "there is no option %s", argv[optind - 1]); return false;
+        case IN:
+            ok = take_pair("--in", optarg, o->in, &o->n_in);
+            break;
+        case OUT:
+            ok = take_pair("--out", optarg, o->out, &o->n_out);
+            break;
+        case LIST:
+            o->list = true;
+            break;
+        case WEIGHTS:
+            o->params.weights = optarg;
+            break;
+        case STEPS:
+            ok = sy_cli_u32(command, "--steps", optarg, 1, 100000, &o->params.steps);
+            break;
+        case COLUMNS:
+            ok = take_list("--columns", optarg, &o->columns, o->column_names, &o->params.n_columns);
+            break;
+        case TABLE:
+            o->table = optarg;
+            break;
+        case TAPS:
+            ok = take_list("--taps", optarg, &o->taps, o->tap_names, &o->params.n_taps);
+            break;
+        case DEVICE:
+            o->params.device = optarg;
+            break;
+        case STATS:
+            o->stats = true;
+            break;
+        case HELP:
+            fputs(help, stdout);
+            *status = SY_EXIT_DONE;
+            return false;
+        case ':':
+            sy_cli_usage(command, "%s takes a value", argv[optind - 1]);
+            return false;
+        default:
+            sy_cli_usage(command, "there is no option %s", argv[optind - 1]);
+            return false;
         }
     }
     if (!ok)
         return false;
     if (optind + 1 != argc)
-        return sy_cli_usage(command, optind == argc ? "which graph? Name a file in the text form" : "one graph at a time"), false;
+        return sy_cli_usage(command,
+                            optind == argc ? "which graph? Name a file in the text form" : "one graph at a time"),
+               false;
     o->graph = argv[optind];
     if (!o->columns != !o->table)
         return sy_cli_usage(command, "--columns and --table go together"), false;
@@ -130,7 +161,10 @@ static bool read_array(const named *from, sy_array *array, void **data, sy_error
     sy_npy npy = {0};
     if (!sy_npy_read(from->path, &npy, error))
         return false;
-    *array = (sy_array){.name = from->name, .type = (sy_array_type)npy.type.dtype, .rank = npy.type.rank, .bytes = sy_type_bytes(&npy.type)};
+    *array = (sy_array){.name = from->name,
+                        .type = (sy_array_type)npy.type.dtype,
+                        .rank = npy.type.rank,
+                        .bytes = sy_type_bytes(&npy.type)};
     memcpy(array->dim, npy.type.dim, sizeof array->dim);
     *data = calloc(1, array->bytes);
     if (*data)
@@ -151,8 +185,9 @@ static bool read_table(const options *o, job *j, sy_error *error)
     if (j->table)
         sy_convert_from_double(SY_F32, npy.data, count, j->table);
     sy_npy_free(&npy);
-    return j->table || sy_fail(error, SY_CODE_INVALID_ARGUMENT, "--table %s has %llu values; %u steps of %u columns need %llu", o->table,
-                               (unsigned long long)count, steps, o->params.n_columns, (unsigned long long)wanted);
+    return j->table ||
+           sy_fail(error, SY_CODE_INVALID_ARGUMENT, "--table %s has %llu values; %u steps of %u columns need %llu",
+                   o->table, (unsigned long long)count, steps, o->params.n_columns, (unsigned long long)wanted);
 }
 
 static bool write_array(const char *path, const sy_array *array, uint32_t evaluations, sy_error *error)
@@ -196,7 +231,8 @@ static void list(const job *j)
     }
     for (uint32_t i = 0; i < r->n_taps; i++) {
         const sy_tap_result *t = &r->taps[i];
-        sy_type type = t->is_route ? sy_route_type(t->rows, t->targets, 1) : sy_tensor((sy_dtype)t->array.type, (int)t->array.rank, t->array.dim);
+        sy_type type = t->is_route ? sy_route_type(t->rows, t->targets, 1)
+                                   : sy_tensor((sy_dtype)t->array.type, (int)t->array.rank, t->array.dim);
         printf("tap %s %s, %u steps\n", t->name, sy_type_text(&type, text), t->evaluations);
     }
 }

@@ -19,7 +19,8 @@ enum { SY_GLYPH_WIDTH = 6, SY_GLYPH_HEIGHT = 8 }; /* of a character cell */
 sy_canvas sy_canvas_create(uint32_t width, uint32_t height, sy_colour background);
 void sy_canvas_box(sy_canvas *canvas, uint32_t x, uint32_t y, uint32_t width, uint32_t height, sy_colour colour);
 /* Pixels become boxes of scale x scale. */
-void sy_canvas_picture(sy_canvas *canvas, uint32_t x, uint32_t y, const uint8_t *rgb, uint32_t width, uint32_t height, uint32_t scale);
+void sy_canvas_picture(sy_canvas *canvas, uint32_t x, uint32_t y, const uint8_t *rgb, uint32_t width, uint32_t height,
+                       uint32_t scale);
 /* Digits, letters (shown as capitals) and a few signs; others are blank. */
 void sy_canvas_text(sy_canvas *canvas, uint32_t x, uint32_t y, const char *text, sy_colour colour);
 

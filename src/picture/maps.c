@@ -1,5 +1,5 @@
-/* What a route says about one picture. Rows of a route are tokens of the batch: those of picture p are p T … p T + T - 1
- * (the unconditional halves come after all conditional ones and are not shown).
+/* What a route says about one picture. Rows of a route are tokens of the batch: those of picture p are p T … p T + T -
+ * 1 (the unconditional halves come after all conditional ones and are not shown).
  *
  * Evenness is the entropy of the load divided by its largest value, the logarithm of the number of targets: 1 when all
  * have the same number of tokens. Gate entropy is that of a token's scores, as they are where they are a distribution,
@@ -22,7 +22,8 @@ static const sy_tap_result *scores_of(const sy_result *result, const sy_tap_resu
     stem = stem > 5 && !strcmp(route->name + stem - 5, "route") ? stem - 5 : stem;
     for (uint32_t i = 0; i < result->n_taps; i++) {
         const sy_tap_result *t = &result->taps[i];
-        if (!t->is_route && !strncmp(t->name, route->name, stem) && !strcmp(t->name + stem, "scores") && t->array.type == SY_ARRAY_F32)
+        if (!t->is_route && !strncmp(t->name, route->name, stem) && !strcmp(t->name + stem, "scores") &&
+            t->array.type == SY_ARRAY_F32)
             return t;
     }
     return NULL;
@@ -65,8 +66,8 @@ static double gate_entropy(const sy_result *result, const sy_tap_result *route, 
     return sum / tokens;
 }
 
-void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture, int32_t *owner, uint32_t *load,
-                 sy_map_facts *facts)
+void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture,
+                 int32_t *owner, uint32_t *load, sy_map_facts *facts)
 {
     const sy_route_step *step = &route->steps[evaluation];
     uint32_t tokens = result->tokens_per_picture, assigned = 0;
@@ -123,12 +124,14 @@ static bool gather(const sy_tap_result *t, columns *c, sy_safetensors_item *item
         memcpy(c->weights + at, t->steps[i].weight, n * sizeof *c->weights);
         at += n;
     }
-    int32_t evaluations = (int32_t)t->evaluations, all = slots ? (int32_t)slots : 1; /* tensors have at least one element */
+    int32_t evaluations = (int32_t)t->evaluations,
+            all = slots ? (int32_t)slots : 1; /* tensors have at least one element */
     const char *const suffix[] = {"counts", "rows", "targets", "weights"};
     const void *data[] = {c->counts, c->rows, c->targets, c->weights};
     for (int i = 0; i < 4; i++) {
         snprintf(c->names[i], sizeof c->names[i], "%.100s.%s", t->name, suffix[i]);
-        items[i] = (sy_safetensors_item){c->names[i], sy_tensor(i == 3 ? SY_F32 : SY_I32, 1, i ? &all : &evaluations), data[i]};
+        items[i] = (sy_safetensors_item){c->names[i], sy_tensor(i == 3 ? SY_F32 : SY_I32, 1, i ? &all : &evaluations),
+                                         data[i]};
     }
     return true;
 }

@@ -18,13 +18,15 @@ typedef struct sy_map_facts {
     uint32_t used;   /* targets with at least one token */
 } sy_map_facts;
 
-/* `owner` [tokens]: the target with the largest weight, -1 where a token has none. `load` [tap->targets]: tokens of each. */
-void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture, int32_t *owner, uint32_t *load,
-                 sy_map_facts *facts);
+/* `owner` [tokens]: the target with the largest weight, -1 where a token has none. `load` [tap->targets]: tokens of
+ * each. */
+void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture,
+                 int32_t *owner, uint32_t *load, sy_map_facts *facts);
 
 /* One PNG: rows are evaluations from noise to picture (at most `most_rows` of them, evenly spread, the last always),
  * columns the preview and a map per mixture with its load and its entropies below. */
-bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title, sy_error *error);
+bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title,
+                  sy_error *error);
 
 /* All routes of all evaluations as .safetensors: per route "NAME.counts" i32[evaluations], and, one evaluation behind
  * another, "NAME.rows", "NAME.targets" i32 and "NAME.weights" f32. */

@@ -15,10 +15,11 @@ static bool is_ascii(const char *s)
     return true;
 }
 
-static int encode(spng_ctx *png, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts, uint32_t n_texts,
-                  struct spng_text *chunks)
+static int encode(spng_ctx *png, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts,
+                  uint32_t n_texts, struct spng_text *chunks)
 {
-    struct spng_ihdr header = {.width = width, .height = height, .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
+    struct spng_ihdr header = {
+        .width = width, .height = height, .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
     int failed = spng_set_option(png, SPNG_ENCODE_TO_BUFFER, 1);
     if (!failed)
         failed = spng_set_ihdr(png, &header);
@@ -37,8 +38,8 @@ static int encode(spng_ctx *png, uint32_t width, uint32_t height, const uint8_t 
     return failed;
 }
 
-bool sy_png_write(const char *path, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts, uint32_t n_texts,
-                  sy_error *error)
+bool sy_png_write(const char *path, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts,
+                  uint32_t n_texts, sy_error *error)
 {
     struct spng_text *chunks = calloc((size_t)n_texts + 1, sizeof *chunks);
     spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
@@ -47,7 +48,8 @@ bool sy_png_write(const char *path, uint32_t width, uint32_t height, const uint8
     void *data = failed ? NULL : spng_get_png_buffer(png, &size, &failed);
     bool ok = data != NULL;
     if (!ok)
-        sy_fail(error, failed == SPNG_EMEM ? SY_CODE_OUT_OF_MEMORY : SY_CODE_INTERNAL, "encoding %s: %s", path, spng_strerror(failed));
+        sy_fail(error, failed == SPNG_EMEM ? SY_CODE_OUT_OF_MEMORY : SY_CODE_INTERNAL, "encoding %s: %s", path,
+                spng_strerror(failed));
     sy_new_file *file = ok ? sy_file_begin(path, error) : NULL;
     ok = file != NULL;
     if (ok) {

@@ -12,7 +12,7 @@ typedef struct sy_png_text {
 } sy_png_text;
 
 /* `rgb`: height rows of width pixels of 3 bytes. */
-bool sy_png_write(const char *path, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts, uint32_t n_texts,
-                  sy_error *error);
+bool sy_png_write(const char *path, uint32_t width, uint32_t height, const uint8_t *rgb, const sy_png_text *texts,
+                  uint32_t n_texts, sy_error *error);
 
 #endif

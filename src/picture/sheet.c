@@ -19,7 +19,7 @@ typedef struct sheet {
     sy_canvas canvas;
     int32_t *owner;
     uint32_t *load;
-    uint8_t *pixels; /* of one preview */
+    uint8_t *pixels;      /* of one preview */
     uint32_t scale, side; /* of pictures on the sheet; cells are side x side */
 } sheet;
 
@@ -31,7 +31,8 @@ static uint32_t evaluations_of(const sheet *s)
 /* Evenly spread, from the first to the last. */
 static uint32_t evaluation_of(const sheet *s, uint32_t row)
 {
-    return s->n_rows < 2 ? evaluations_of(s) - 1 : (uint32_t)((uint64_t)row * (evaluations_of(s) - 1) / (s->n_rows - 1));
+    return s->n_rows < 2 ? evaluations_of(s) - 1
+                         : (uint32_t)((uint64_t)row * (evaluations_of(s) - 1) / (s->n_rows - 1));
 }
 
 static uint8_t to_byte(float x)
@@ -50,7 +51,8 @@ static void load_pixels(sheet *s, uint32_t evaluation)
         x = (const float *)s->preview->array.data + ((size_t)evaluation * r->count + s->picture) * picture;
     for (size_t i = 0; i < plane; i++)
         for (size_t k = 0; k < 3; k++)
-            s->pixels[3 * i + k] = r->pictures ? to_byte(x[(k < r->channels ? k : r->channels - 1) * plane + i]) : to_byte(0.4f * x[i]);
+            s->pixels[3 * i + k] =
+                r->pictures ? to_byte(x[(k < r->channels ? k : r->channels - 1) * plane + i]) : to_byte(0.4f * x[i]);
 }
 
 static void draw_map(sheet *s, uint32_t x, uint32_t y)
@@ -63,7 +65,8 @@ static void draw_map(sheet *s, uint32_t x, uint32_t y)
             sy_colour c = e < 0 ? nobody : sy_palette((uint32_t)e);
             const uint8_t *p = s->pixels + 3 * ((size_t)(j / s->scale) * r->width + i / s->scale);
             int light = (p[0] * 3 + p[1] * 6 + p[2]) / 10; /* the picture shows through as light and shade */
-            uint8_t mixed[3] = {(uint8_t)((c.r * 3 + light) / 4), (uint8_t)((c.g * 3 + light) / 4), (uint8_t)((c.b * 3 + light) / 4)};
+            uint8_t mixed[3] = {(uint8_t)((c.r * 3 + light) / 4), (uint8_t)((c.g * 3 + light) / 4),
+                                (uint8_t)((c.b * 3 + light) / 4)};
             sy_canvas_box(&s->canvas, x + i, y + j, 1, 1, (sy_colour){mixed[0], mixed[1], mixed[2]});
         }
 }
@@ -143,16 +146,19 @@ static bool prepare(sheet *s, uint32_t most_rows, sy_error *error)
     if (!s->routes || !s->owner || !s->pixels || !s->load)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a routing map");
     if (!s->n_routes)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "there are no routes to show: the model has no mixture of experts");
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "there are no routes to show: the model has no mixture of experts");
     s->n_rows = evaluations_of(s) < most_rows ? evaluations_of(s) : most_rows;
     s->scale = r->width < CELL ? CELL / r->width : 1;
     s->side = r->width * s->scale;
     uint32_t legend = 2 * MARGIN + (uint32_t)targets * 30, width = 2 * MARGIN + (s->n_routes + 1) * (s->side + GAP);
-    s->canvas = sy_canvas_create(width > legend ? width : legend, 2 * MARGIN + 2 * TITLE + s->n_rows * cell_height(s) + 12, paper);
+    s->canvas = sy_canvas_create(width > legend ? width : legend,
+                                 2 * MARGIN + 2 * TITLE + s->n_rows * cell_height(s) + 12, paper);
     return s->canvas.rgb || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a routing map");
 }
 
-bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title, sy_error *error)
+bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title,
+                  sy_error *error)
 {
     sheet s = {.result = result, .picture = picture};
     sy_png_text text = {"Title", title};

@@ -15,7 +15,8 @@ static const sy_slot *slot_of(const sy_slot *slots, uint32_t n, const char *name
 }
 
 /* Inputs and states: from the program's own layout to the session's, by the name of what lies there. */
-static bool locate_named(const sy_io *ios, uint32_t n_ios, const sy_slot *slots, uint32_t n_slots, const sy_place *place, uint64_t *offset)
+static bool locate_named(const sy_io *ios, uint32_t n_ios, const sy_slot *slots, uint32_t n_slots,
+                         const sy_place *place, uint64_t *offset)
 {
     for (uint32_t i = 0; i < n_ios; i++) {
         const sy_place *io = &ios[i].place;
@@ -30,7 +31,8 @@ static bool locate_named(const sy_io *ios, uint32_t n_ios, const sy_slot *slots,
     return false;
 }
 
-bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place, VkBuffer *buffer, uint64_t *offset, sy_error *error)
+bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place, VkBuffer *buffer, uint64_t *offset,
+               sy_error *error)
 {
     const sy_program_objects *o = &d->objects[which];
     const sy_program *p = o->program;
@@ -63,12 +65,14 @@ bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place
         ok = false;
     }
     if (!ok || !*buffer)
-        return sy_fail(error, SY_CODE_INTERNAL, "a program reads memory at %llu of space %d, buffer %u, which is not there",
+        return sy_fail(error, SY_CODE_INTERNAL,
+                       "a program reads memory at %llu of space %d, buffer %u, which is not there",
                        (unsigned long long)place->offset, place->space, place->buffer);
     return true;
 }
 
-static bool make(sy_device_session *d, sy_memory_use use, uint64_t bytes, const char *name, sy_vk_buffer *buffer, sy_error *error)
+static bool make(sy_device_session *d, sy_memory_use use, uint64_t bytes, const char *name, sy_vk_buffer *buffer,
+                 sy_error *error)
 {
     if (!bytes)
         return true;
@@ -109,7 +113,8 @@ static bool make_buffers(sy_device_session *d, sy_error *error)
     uint64_t wanted = wanted_bytes(s), there = sy_vk_device_free_bytes(d->device, SY_MEMORY_DEVICE);
     if (wanted > there)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY,
-                       "%.0f MiB of device memory are needed and %.0f MiB are free: make fewer pictures at once, use --precision f16, or another device",
+                       "%.0f MiB of device memory are needed and %.0f MiB are free: make fewer pictures at once, use "
+                       "--precision f16, or another device",
                        (double)wanted / 1048576, (double)there / 1048576);
     for (int b = 0; b < SY_SPACE_BUFFERS; b++) {
         uint64_t arena = 0;
@@ -138,7 +143,8 @@ typedef struct weight_target {
     const sy_program_objects *objects;
 } weight_target;
 
-static bool put_weight(void *context, const sy_place *place, uint64_t offset, const void *data, uint64_t bytes, sy_error *error)
+static bool put_weight(void *context, const sy_place *place, uint64_t offset, const void *data, uint64_t bytes,
+                       sy_error *error)
 {
     weight_target *t = context;
     if (place->buffer >= SY_SPACE_BUFFERS || !t->objects->weight[place->buffer].handle)
@@ -155,23 +161,29 @@ static bool load(sy_device_session *d, sy_error *error)
         if (!d->objects[i].program)
             continue;
         weight_target target = {&upload, &d->objects[i]};
-        sy_weight_sink sink = {.put = put_weight, .context = &target, .progress = i == SY_STEP ? p->loading : NULL, .progress_context = p->context};
+        sy_weight_sink sink = {.put = put_weight,
+                               .context = &target,
+                               .progress = i == SY_STEP ? p->loading : NULL,
+                               .progress_context = p->context};
         ok = sy_weights_load(d->objects[i].program, p->weights, &sink, error);
     }
     if (ok && p->n_columns)
-        ok = sy_upload_put(&upload, &d->step, 4 * SY_STEP_TABLE_WORD, p->table, 4 * (uint64_t)p->n_steps * p->n_columns, error);
+        ok = sy_upload_put(&upload, &d->step, 4 * SY_STEP_TABLE_WORD, p->table, 4 * (uint64_t)p->n_steps * p->n_columns,
+                           error);
     return sy_upload_end(&upload, ok ? error : NULL) && ok;
 }
 
 static bool make_queue_objects(sy_device_session *d, sy_error *error)
 {
     sy_vk_device *v = d->device;
-    VkSemaphoreTypeCreateInfo timeline = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO, .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    VkSemaphoreTypeCreateInfo timeline = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                          .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
     VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &timeline};
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                     .queueFamilyIndex = v->plan->family};
-    return sy_vk_check(v->vk.vkCreateSemaphore(v->handle, &semaphore, NULL, &d->timeline), error, "a timeline semaphore") &&
+    return sy_vk_check(v->vk.vkCreateSemaphore(v->handle, &semaphore, NULL, &d->timeline), error,
+                       "a timeline semaphore") &&
            sy_vk_check(v->vk.vkCreateCommandPool(v->handle, &pool, NULL, &d->commands), error, "a command pool");
 }
 
@@ -224,8 +236,8 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     start = sy_seconds();
     d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
     s->stats.pipeline_cache_hit = d->cache.loaded > 0;
-    if ((p->init && !sy_record_objects(d, SY_INIT, error)) || !sy_record_objects(d, SY_STEP, error) || !sy_record_advance(d, error) ||
-        !sy_record_commands(d, error))
+    if ((p->init && !sy_record_objects(d, SY_INIT, error)) || !sy_record_objects(d, SY_STEP, error) ||
+        !sy_record_advance(d, error) || !sy_record_commands(d, error))
         return false;
     s->stats.pipeline_seconds = sy_seconds() - start;
     s->stats.submissions = s->stats.host_waits = 0;

@@ -54,7 +54,8 @@ typedef struct sy_device_session {
 } sy_device_session;
 
 /* Finds where a place of a program lies. False only on a broken program. */
-bool sy_locate(const sy_device_session *d, uint32_t program, const sy_place *place, VkBuffer *buffer, uint64_t *offset, sy_error *error);
+bool sy_locate(const sy_device_session *d, uint32_t program, const sy_place *place, VkBuffer *buffer, uint64_t *offset,
+               sy_error *error);
 
 /* Copies through the staging ring; what is put is complete after sy_upload_end. Zero is ready to begin. */
 typedef struct sy_upload {
@@ -64,10 +65,11 @@ typedef struct sy_upload {
     uint64_t values[2]; /* timeline value that frees a half */
     uint32_t half;
     bool recording;
-    uint64_t used;      /* of the current half */
+    uint64_t used; /* of the current half */
 } sy_upload;
 bool sy_upload_begin(sy_device_session *d, sy_upload *upload, sy_error *error);
-bool sy_upload_put(sy_upload *upload, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes, sy_error *error);
+bool sy_upload_put(sy_upload *upload, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes,
+                   sy_error *error);
 bool sy_upload_end(sy_upload *upload, sy_error *error); /* also after a failure */
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);

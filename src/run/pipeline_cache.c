@@ -1,5 +1,5 @@
-/* A file is a header of ours (magic, size, hash of the content) and the driver's bytes, under a name that is the hash of
- * the key. The driver checks its own header besides; a damaged file never reaches it. */
+/* A file is a header of ours (magic, size, hash of the content) and the driver's bytes, under a name that is the hash
+ * of the key. The driver checks its own header besides; a damaged file never reaches it. */
 #include "src/run/pipeline_cache.h"
 
 #include "graph/base/file.h"
@@ -22,8 +22,8 @@ static char *path_of(const sy_vk_device *device, const char *directory)
 {
     const sy_device_snapshot *s = device->snapshot;
     sy_text key = {0}, path = {0};
-    sy_text_printf(&key, "%s|%x|%x|%x|%x|%s|%s|%s", s->name, s->vendor_id, s->device_id, s->driver_version, s->api_version, s->driver_name,
-                   s->driver_info, s->cache_uuid);
+    sy_text_printf(&key, "%s|%x|%x|%x|%x|%s|%s|%s", s->name, s->vendor_id, s->device_id, s->driver_version,
+                   s->api_version, s->driver_name, s->driver_info, s->cache_uuid);
     if (!key.failed) {
         char name[33];
         sy_hash_text(sy_hash_bytes(key.data, key.size, 0), name);
@@ -79,8 +79,8 @@ sy_pipeline_cache sy_pipeline_cache_open(sy_vk_device *device, const char *direc
 static void keep(sy_vk_device *device, const sy_pipeline_cache *cache)
 {
     size_t size = 0;
-    if (device->vk.vkGetPipelineCacheData(device->handle, cache->handle, &size, NULL) != VK_SUCCESS || size == cache->loaded || !size ||
-        size > MOST_BYTES - sizeof(header))
+    if (device->vk.vkGetPipelineCacheData(device->handle, cache->handle, &size, NULL) != VK_SUCCESS ||
+        size == cache->loaded || !size || size > MOST_BYTES - sizeof(header))
         return;
     uint8_t *data = malloc(size);
     if (data && device->vk.vkGetPipelineCacheData(device->handle, cache->handle, &size, data) == VK_SUCCESS) {

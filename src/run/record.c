@@ -14,7 +14,8 @@
 /* A device that is slow for one that runs Vulkan 1.2 at all: predictions are to be too long rather than too short. */
 static const double slow_flops = 50e9, slow_bytes = 4e9, slow_dispatch = 20e-6;
 
-static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSetLayout *set, VkPipelineLayout *layout, sy_error *error)
+static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSetLayout *set, VkPipelineLayout *layout,
+                       sy_error *error)
 {
     sy_vk_device *v = d->device;
     VkDescriptorSetLayoutBinding bindings[32];
@@ -22,8 +23,9 @@ static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSet
         return sy_fail(error, SY_CODE_INTERNAL, "kernel %s has %u bindings", k->name, k->n_bindings);
     for (uint32_t i = 0; i < k->n_bindings; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
-                                                     .descriptorType = k->texel_bindings >> i & 1 ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-                                                                                                  : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                     .descriptorType = k->texel_bindings >> i & 1
+                                                                           ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                           : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                                      .descriptorCount = 1,
                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     VkDescriptorSetLayoutCreateInfo set_info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
@@ -40,11 +42,13 @@ static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSet
     return sy_vk_check(v->vk.vkCreatePipelineLayout(v->handle, &info, NULL, layout), error, k->name);
 }
 
-static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayout layout, VkPipeline *pipeline, sy_error *error)
+static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayout layout, VkPipeline *pipeline,
+                        sy_error *error)
 {
     sy_vk_device *v = d->device;
     VkShaderModule module;
-    VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * (size_t)k->n_spirv, .pCode = k->spirv};
+    VkShaderModuleCreateInfo code = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * (size_t)k->n_spirv, .pCode = k->spirv};
     if (!sy_vk_check(v->vk.vkCreateShaderModule(v->handle, &code, NULL, &module), error, k->name))
         return false;
     VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
@@ -53,7 +57,8 @@ static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayo
                                                   .module = module,
                                                   .pName = "main"},
                                         .layout = layout};
-    bool ok = sy_vk_check(v->vk.vkCreateComputePipelines(v->handle, d->cache.handle, 1, &info, NULL, pipeline), error, k->name);
+    bool ok = sy_vk_check(v->vk.vkCreateComputePipelines(v->handle, d->cache.handle, 1, &info, NULL, pipeline), error,
+                          k->name);
     v->vk.vkDestroyShaderModule(v->handle, module, NULL);
     if (!ok)
         return sy_fail_context(error, "compiling kernel %s", k->name);
@@ -62,9 +67,11 @@ static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayo
     return true;
 }
 
-static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool, sy_error *error)
+static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool,
+                      sy_error *error)
 {
-    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage ? storage : 1}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel}};
+    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage ? storage : 1},
+                                     {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel}};
     VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                        .maxSets = sets,
                                        .poolSizeCount = texel ? 2 : 1,
@@ -82,7 +89,8 @@ static bool write_set(sy_device_session *d, uint32_t which, uint32_t index, sy_e
     VkDescriptorBufferInfo buffers[32];
     VkWriteDescriptorSet writes[32];
     if (dispatch->n_bindings != k->n_bindings)
-        return sy_fail(error, SY_CODE_INTERNAL, "%s binds %u buffers, its kernel has %u", dispatch->label, dispatch->n_bindings, k->n_bindings);
+        return sy_fail(error, SY_CODE_INTERNAL, "%s binds %u buffers, its kernel has %u", dispatch->label,
+                       dispatch->n_bindings, k->n_bindings);
     for (uint32_t i = 0; i < k->n_bindings; i++) {
         const sy_place *place = &dispatch->bindings[i].place;
         bool texel = k->texel_bindings >> i & 1;
@@ -94,7 +102,8 @@ static bool write_set(sy_device_session *d, uint32_t which, uint32_t index, sy_e
                                            .dstSet = o->sets[index],
                                            .dstBinding = i,
                                            .descriptorCount = 1,
-                                           .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                           .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                   : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                            .pBufferInfo = b};
         if (!texel)
             continue;
@@ -103,7 +112,8 @@ static bool write_set(sy_device_session *d, uint32_t which, uint32_t index, sy_e
                                        .format = VK_FORMAT_R32G32B32A32_UINT,
                                        .offset = b->offset,
                                        .range = b->range & ~UINT64_C(15)};
-        if (!sy_vk_check(v->vk.vkCreateBufferView(v->handle, &view, NULL, &o->views[o->n_views]), error, dispatch->label))
+        if (!sy_vk_check(v->vk.vkCreateBufferView(v->handle, &view, NULL, &o->views[o->n_views]), error,
+                         dispatch->label))
             return false;
         writes[i].pTexelBufferView = &o->views[o->n_views++];
     }
@@ -139,7 +149,8 @@ static bool make_sets(sy_device_session *d, uint32_t which, sy_error *error)
                                         .descriptorPool = o->pool,
                                         .descriptorSetCount = p->n_dispatches,
                                         .pSetLayouts = layouts};
-    if (!sy_vk_check(d->device->vk.vkAllocateDescriptorSets(d->device->handle, &info, o->sets), error, "descriptor sets"))
+    if (!sy_vk_check(d->device->vk.vkAllocateDescriptorSets(d->device->handle, &info, o->sets), error,
+                     "descriptor sets"))
         return false;
     for (uint32_t i = 0; i < p->n_dispatches; i++)
         if (!write_set(d, which, i, error))
@@ -184,7 +195,8 @@ bool sy_record_advance(sy_device_session *d, sy_error *error)
     struct sy_emitter *emitter = sy_emitter_create(&params, &v->plan->limits, error);
     bool ok = emitter && sy_emit_spirv(emitter, kernel.name, source, &kernel.spirv, &kernel.n_spirv, &cached, error) &&
               layouts_of(d, &kernel, &d->advance_set_layout, &d->advance_layout, error) &&
-              pipeline_of(d, &kernel, d->advance_layout, &d->advance, error) && make_pool(v, 1, 1, 0, &d->advance_pool, error);
+              pipeline_of(d, &kernel, d->advance_layout, &d->advance, error) &&
+              make_pool(v, 1, 1, 0, &d->advance_pool, error);
     sy_emitter_destroy(&emitter);
     if (!ok)
         return false;
@@ -204,8 +216,8 @@ bool sy_record_advance(sy_device_session *d, sy_error *error)
     return true;
 }
 
-static void barrier(sy_device_session *d, VkCommandBuffer c, VkPipelineStageFlags from, VkAccessFlags wrote, VkPipelineStageFlags to,
-                    VkAccessFlags reads)
+static void barrier(sy_device_session *d, VkCommandBuffer c, VkPipelineStageFlags from, VkAccessFlags wrote,
+                    VkPipelineStageFlags to, VkAccessFlags reads)
 {
     VkMemoryBarrier b = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = wrote, .dstAccessMask = reads};
     d->device->vk.vkCmdPipelineBarrier(c, from, to, 0, 1, &b, 0, NULL, 0, NULL);
@@ -225,16 +237,18 @@ static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *er
                                         .commandPool = d->commands,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
-    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO, .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                      .flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT};
     if (!sy_vk_check(v->vk.vkAllocateCommandBuffers(v->handle, &info, c), error, "a command buffer") ||
         !sy_vk_check(v->vk.vkBeginCommandBuffer(*c, &begin), error, "recording"))
         return false;
-    barrier(d, *c, COMPUTE | COPY | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE | COPY | INDIRECT,
-            KERNEL_READS | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    barrier(d, *c, COMPUTE | COPY | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+            COMPUTE | COPY | INDIRECT, KERNEL_READS | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     return true;
 }
 
-static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t first, uint32_t last, VkCommandBuffer c, sy_error *error)
+static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t first, uint32_t last, VkCommandBuffer c,
+                              sy_error *error)
 {
     sy_program_objects *o = &d->objects[which];
     struct VolkDeviceTable *vk = &d->device->vk;
@@ -248,9 +262,11 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t fir
         if (bound != dispatch->kernel)
             vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
         bound = dispatch->kernel;
-        vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[i], 0, NULL);
+        vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[i],
+                                    0, NULL);
         if (k->push_words)
-            vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words, dispatch->push);
+            vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words,
+                                   dispatch->push);
         if (dispatch->indirect) {
             VkBuffer buffer;
             VkDeviceSize offset;
@@ -286,7 +302,8 @@ static bool record_begin(sy_device_session *d, sy_error *error)
     if (s->state_bytes)
         vk->vkCmdFillBuffer(d->begin, d->state.handle, 0, VK_WHOLE_SIZE, 0);
     vk->vkCmdFillBuffer(d->begin, d->step.handle, 0, 4, 0);
-    barrier(d, d->begin, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE, KERNEL_READS & ~VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
+    barrier(d, d->begin, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE,
+            KERNEL_READS & ~VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
     if (init && init->n_dispatches && !record_dispatches(d, SY_INIT, 0, init->n_dispatches - 1, d->begin, error))
         return false;
     for (uint32_t i = 0; init && i < init->n_dispatches; i++)
@@ -320,9 +337,11 @@ static bool record_segments(sy_device_session *d, sy_error *error)
         if (p->n_dispatches && !record_dispatches(d, SY_STEP, segment->first, segment->last, segment->commands, error))
             return false;
         if (i == p->n_dispatches) { /* the step is over */
-            barrier(d, segment->commands, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+            barrier(d, segment->commands, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
+                    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
             vk->vkCmdBindPipeline(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
-            vk->vkCmdBindDescriptorSets(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
+            vk->vkCmdBindDescriptorSets(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1,
+                                        &d->advance_set, 0, NULL);
             vk->vkCmdDispatch(segment->commands, 1, 1, 1);
         }
         if (!sy_vk_check(vk->vkEndCommandBuffer(segment->commands), error, "recording"))
@@ -339,12 +358,14 @@ static bool record_end(sy_device_session *d, sy_error *error)
     if (!open_commands(d, &d->end, error))
         return false;
     for (uint32_t i = 0; i < s->n_states; i++) {
-        VkBufferCopy copy = {.srcOffset = s->states[i].offset, .dstOffset = s->states[i].result, .size = s->states[i].bytes};
+        VkBufferCopy copy = {
+            .srcOffset = s->states[i].offset, .dstOffset = s->states[i].result, .size = s->states[i].bytes};
         vk->vkCmdCopyBuffer(d->end, d->state.handle, d->readback.handle, 1, &copy);
     }
     for (uint32_t i = 0; i < s->n_outputs; i++) {
         const sy_slot *o = &s->outputs[i];
-        VkBufferCopy copy = {.srcOffset = o->offset, .dstOffset = o->result, .size = (o->n_slices - 1) * o->step_bytes + o->bytes};
+        VkBufferCopy copy = {
+            .srcOffset = o->offset, .dstOffset = o->result, .size = (o->n_slices - 1) * o->step_bytes + o->bytes};
         vk->vkCmdCopyBuffer(d->end, d->objects[SY_STEP].output[o->buffer].handle, d->readback.handle, 1, &copy);
     }
     barrier(d, d->end, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);

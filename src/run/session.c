@@ -34,10 +34,15 @@ static bool gather(sy_slot *slots, uint32_t *n, const sy_io *ios, uint32_t n_ios
         sy_slot *known = find(slots, *n, ios[i].name);
         if (known) {
             if (!sy_type_equal(&known->type, &ios[i].type))
-                return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "\"%s\" has two types in the programs of one session", ios[i].name);
+                return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "\"%s\" has two types in the programs of one session",
+                               ios[i].name);
             continue;
         }
-        slots[*n] = (sy_slot){.name = ios[i].name, .type = ios[i].type, .bytes = sy_type_bytes(&ios[i].type), .n_slices = 1, .offset = *total};
+        slots[*n] = (sy_slot){.name = ios[i].name,
+                              .type = ios[i].type,
+                              .bytes = sy_type_bytes(&ios[i].type),
+                              .n_slices = 1,
+                              .offset = *total};
         *total += align(slots[*n].bytes);
         ++*n;
     }
@@ -65,8 +70,14 @@ static bool lay_out(sy_session *s, sy_error *error)
     for (uint32_t i = 0; i < step->n_outputs; i++) {
         const sy_io *io = &step->outputs[i];
         sy_slot *slot = &s->outputs[s->n_outputs++];
-        *slot = (sy_slot){.name = io->name, .type = io->type, .bytes = sy_type_bytes(&io->type), .offset = io->place.offset, .buffer = io->place.buffer,
-                          .step_bytes = io->step_bytes, .n_slices = io->step_bytes ? s->params.n_steps : 1, .result = s->result_bytes};
+        *slot = (sy_slot){.name = io->name,
+                          .type = io->type,
+                          .bytes = sy_type_bytes(&io->type),
+                          .offset = io->place.offset,
+                          .buffer = io->place.buffer,
+                          .step_bytes = io->step_bytes,
+                          .n_slices = io->step_bytes ? s->params.n_steps : 1,
+                          .result = s->result_bytes};
         s->result_bytes += align(slot->n_slices > 1 ? slot->step_bytes * slot->n_slices : slot->bytes);
     }
     return true;
@@ -86,7 +97,8 @@ sy_session *sy_session_create(const sy_session_params *params, sy_error *error)
     if (entries && table)
         memcpy(table, params->table, entries * sizeof *table);
     s->params.table = table;
-    bool ok = !entries || table ? lay_out(s, error) : sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a step table");
+    bool ok =
+        !entries || table ? lay_out(s, error) : sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a step table");
     if (ok)
         ok = params->device ? sy_session_device_create(s, error) : sy_session_reference_create(s, error);
     if (!ok)
@@ -113,8 +125,8 @@ bool sy_session_write(sy_session *s, const char *name, const void *data, uint64_
         return sy_fail(error, SY_CODE_NOT_FOUND, "there is no input \"%s\"", name);
     if (bytes != slot->bytes) {
         char text[96];
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "input \"%s\" is %s, %llu bytes; %llu were given", name, sy_type_text(&slot->type, text),
-                       (unsigned long long)slot->bytes, (unsigned long long)bytes);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "input \"%s\" is %s, %llu bytes; %llu were given", name,
+                       sy_type_text(&slot->type, text), (unsigned long long)slot->bytes, (unsigned long long)bytes);
     }
     memcpy(s->input_memory + slot->offset, data, bytes);
     slot->written = true;
@@ -125,7 +137,8 @@ bool sy_session_run(sy_session *s, sy_session_progress *progress, void *context,
 {
     s->ran = false;
     if (s->lost.code != SY_CODE_OK)
-        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): open the model again", s->lost.message);
+        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): open the model again",
+                       s->lost.message);
     for (uint32_t i = 0; i < s->n_inputs; i++)
         if (!s->inputs[i].written)
             return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "input \"%s\" was given no value", s->inputs[i].name);
@@ -138,8 +151,12 @@ bool sy_session_run(sy_session *s, sy_session_progress *progress, void *context,
 
 static void result_of(const sy_session *s, const sy_slot *slot, sy_session_result *result)
 {
-    *result = (sy_session_result){.name = slot->name, .type = slot->type, .data = s->results + slot->result, .bytes = slot->bytes,
-                                  .step_bytes = slot->step_bytes, .n_slices = slot->n_slices};
+    *result = (sy_session_result){.name = slot->name,
+                                  .type = slot->type,
+                                  .data = s->results + slot->result,
+                                  .bytes = slot->bytes,
+                                  .step_bytes = slot->step_bytes,
+                                  .n_slices = slot->n_slices};
 }
 
 bool sy_session_read(const sy_session *s, const char *name, sy_session_result *result, sy_error *error)

@@ -21,27 +21,27 @@ struct sy_safetensors;
 typedef struct sy_session sy_session;
 
 typedef struct sy_session_params {
-    struct sy_vk_device *device;  /* NULL: the reference evaluator */
-    const sy_program *init;       /* may be NULL */
+    struct sy_vk_device *device; /* NULL: the reference evaluator */
+    const sy_program *init;      /* may be NULL */
     const sy_program *step;
     const struct sy_safetensors *weights; /* NULL where no program has parameters */
-    const float *table;           /* n_steps rows of the columns both programs were compiled with; copied */
-    const char *const *columns;   /* their names; borrowed like the programs */
-    uint32_t n_columns, n_steps;  /* n_steps 0: 1 */
-    const char *cache_directory;  /* for the driver's pipeline cache; NULL: none */
+    const float *table;                   /* n_steps rows of the columns both programs were compiled with; copied */
+    const char *const *columns;           /* their names; borrowed like the programs */
+    uint32_t n_columns, n_steps;          /* n_steps 0: 1 */
+    const char *cache_directory;          /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
 } sy_session_params;
 
 typedef struct sy_session_stats {
-    double load_seconds, pipeline_seconds; /* of sy_session_create: weights, pipelines */
+    double load_seconds, pipeline_seconds;      /* of sy_session_create: weights, pipelines */
     double run_seconds, first_dispatch_seconds; /* of the last run; from its call to its first submission */
-    uint64_t device_bytes, host_bytes;     /* memory of this session */
+    uint64_t device_bytes, host_bytes;          /* memory of this session */
     uint32_t pipelines;
     bool pipeline_cache_hit;
-    uint32_t segments;                     /* command buffers a step */
-    uint32_t submissions, host_waits;      /* of the last run */
-    double longest_predicted_seconds;      /* of one submission; 0 on CPU drivers, which are not bounded */
+    uint32_t segments;                /* command buffers a step */
+    uint32_t submissions, host_waits; /* of the last run */
+    double longest_predicted_seconds; /* of one submission; 0 on CPU drivers, which are not bounded */
 } sy_session_stats;
 
 /* NULL on error. Weights are checked (all there, right shapes) before anything is allocated. */

@@ -9,13 +9,14 @@
 typedef struct sy_slot {
     const char *name;
     sy_type type;
-    uint64_t bytes;      /* of one slice */
-    uint64_t offset;     /* inputs: in host and device input memory; states: in state memory; outputs: in the program's space */
+    uint64_t bytes; /* of one slice */
+    uint64_t
+        offset; /* inputs: in host and device input memory; states: in state memory; outputs: in the program's space */
     uint64_t step_bytes; /* step outputs: distance between slices */
     uint32_t n_slices;
-    uint32_t buffer;     /* outputs: which buffer of the program's OUTPUT space */
-    uint64_t result;     /* states and outputs: offset in the results */
-    bool written;        /* inputs */
+    uint32_t buffer; /* outputs: which buffer of the program's OUTPUT space */
+    uint64_t result; /* states and outputs: offset in the results */
+    bool written;    /* inputs */
 } sy_slot;
 
 typedef struct sy_session_backend {
@@ -27,14 +28,14 @@ struct sy_session {
     sy_arena arena;
     sy_session_params params; /* table is the session's own copy, n_steps at least 1 */
     const sy_session_backend *backend;
-    void *state;              /* of the backend */
+    void *state; /* of the backend */
     sy_slot *inputs, *states, *outputs;
     uint32_t n_inputs, n_states, n_outputs;
     uint64_t input_bytes, state_bytes, result_bytes;
-    uint8_t *input_memory;    /* host side; set by the backend */
-    const uint8_t *results;   /* host side; set by the backend's run */
+    uint8_t *input_memory;  /* host side; set by the backend */
+    const uint8_t *results; /* host side; set by the backend's run */
     bool ran;
-    sy_error lost;            /* the first loss of the device; sticky */
+    sy_error lost; /* the first loss of the device; sticky */
     sy_session_stats stats;
 };
 

@@ -16,7 +16,7 @@ typedef struct reference {
     double **states; /* by slot: current value */
     double **next;   /* by slot: value of the carry, until the step's end */
     uint8_t *inputs, *results;
-    uint32_t index;  /* of the running step */
+    uint32_t index; /* of the running step */
     sy_session_progress *progress;
     void *context;
 } reference;
@@ -36,7 +36,8 @@ static bool read_step(const sy_session *s, uint32_t index, const char *name, dou
             *out = (double)s->params.table[(size_t)index * s->params.n_columns + i];
             return true;
         }
-    return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the graph reads step column \"%s\", which the step table does not have", name);
+    return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                   "the graph reads step column \"%s\", which the step table does not have", name);
 }
 
 static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error *error)
@@ -64,7 +65,8 @@ static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error 
     default:
         break;
     }
-    return sy_fail(error, SY_CODE_INTERNAL, "leaf \"%s\" is of a kind or name the session does not know", leaf->name ? leaf->name : "");
+    return sy_fail(error, SY_CODE_INTERNAL, "leaf \"%s\" is of a kind or name the session does not know",
+                   leaf->name ? leaf->name : "");
 }
 
 static bool still_wanted(void *context, sy_value value)
@@ -131,7 +133,8 @@ static bool run(sy_session *s, sy_session_progress *progress, void *context, sy_
             return false;
     }
     for (uint32_t i = 0; i < s->n_states; i++)
-        sy_convert_from_double(s->states[i].type.dtype, r->states[i], sy_type_count(&s->states[i].type), r->results + s->states[i].result);
+        sy_convert_from_double(s->states[i].type.dtype, r->states[i], sy_type_count(&s->states[i].type),
+                               r->results + s->states[i].result);
     if (progress)
         progress(context, s->params.n_steps, s->params.n_steps);
     s->stats.first_dispatch_seconds = 0;

@@ -38,11 +38,15 @@ bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n
 
 bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error)
 {
-    VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &d->timeline, .pValues = &value};
+    VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                .semaphoreCount = 1,
+                                .pSemaphores = &d->timeline,
+                                .pValues = &value};
     d->session->stats.host_waits++;
     VkResult result = d->device->vk.vkWaitSemaphores(d->device->handle, &info, watchdog_nanoseconds);
     if (result == VK_TIMEOUT)
-        return sy_fail(error, SY_CODE_DEVICE, "the device finished nothing for ten minutes; what it was given last is still waited for");
+        return sy_fail(error, SY_CODE_DEVICE,
+                       "the device finished nothing for ten minutes; what it was given last is still waited for");
     return sy_vk_check(result, error, "waiting for the device") || sy_submit_lost(d, error);
 }
 
@@ -51,17 +55,18 @@ typedef struct run {
     sy_device_session *d;
     sy_session_progress *progress;
     void *context;
-    uint64_t first;       /* timeline value of the first submission of steps, less one */
-    uint32_t shown;       /* steps last told */
-    uint64_t position;    /* segments given to the device so far */
+    uint64_t first;               /* timeline value of the first submission of steps, less one */
+    uint32_t shown;               /* steps last told */
+    uint64_t position;            /* segments given to the device so far */
     uint64_t ends[2 * IN_FLIGHT]; /* segments complete when submission i (modulo) is */
-    double predicted;     /* of the longest submission */
+    double predicted;             /* of the longest submission */
 } run;
 
 static bool counter(run *r, uint64_t *value, sy_error *error)
 {
     sy_vk_device *v = r->d->device;
-    return sy_vk_check(v->vk.vkGetSemaphoreCounterValue(v->handle, r->d->timeline, value), error, "asking the device how far it is") ||
+    return sy_vk_check(v->vk.vkGetSemaphoreCounterValue(v->handle, r->d->timeline, value), error,
+                       "asking the device how far it is") ||
            sy_submit_lost(r->d, error);
 }
 
@@ -100,7 +105,8 @@ static bool watch(run *r, uint64_t value, sy_error *error)
         if (!counter(r, &now, error))
             return where_lost(r, error);
         if (!tell(r, now))
-            return sy_fail(error, SY_CODE_CANCELLED, "cancelled after %u of %u steps", r->shown, r->d->session->params.n_steps);
+            return sy_fail(error, SY_CODE_CANCELLED, "cancelled after %u of %u steps", r->shown,
+                           r->d->session->params.n_steps);
         if (now >= value)
             return true;
         if (now != before)
@@ -129,7 +135,8 @@ static bool submit_next(run *r, uint64_t all, sy_error *error)
     uint64_t start = r->position;
     while (r->position < all && n < BATCH - 1) {
         const sy_segment *segment = &d->segments[r->position % d->n_segments];
-        if (r->position > start && (bound > 0 ? predicted + segment->predicted > bound : r->position % d->n_segments == 0))
+        if (r->position > start &&
+            (bound > 0 ? predicted + segment->predicted > bound : r->position % d->n_segments == 0))
             break;
         predicted += segment->predicted;
         commands[n++] = segment->commands;

@@ -14,7 +14,8 @@ bool sy_upload_begin(sy_device_session *d, sy_upload *u, sy_error *error)
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 2};
     return sy_vk_buffer_create(d->device, SY_MEMORY_STAGING, 2 * HALF_BYTES, "staging ring", &u->ring, error) &&
-           sy_vk_check(d->device->vk.vkAllocateCommandBuffers(d->device->handle, &info, u->commands), error, "command buffers");
+           sy_vk_check(d->device->vk.vkAllocateCommandBuffers(d->device->handle, &info, u->commands), error,
+                       "command buffers");
 }
 
 /* Hands the current half to the device and turns to the other, which must be free first. */
@@ -36,17 +37,21 @@ static bool flush(sy_upload *u, sy_error *error)
 
 static bool start(sy_upload *u, sy_error *error)
 {
-    VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO, .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
+    VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                     .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
     if (u->recording)
         return true;
-    u->recording = sy_vk_check(u->d->device->vk.vkBeginCommandBuffer(u->commands[u->half], &info), error, "recording copies");
+    u->recording =
+        sy_vk_check(u->d->device->vk.vkBeginCommandBuffer(u->commands[u->half], &info), error, "recording copies");
     return u->recording;
 }
 
-bool sy_upload_put(sy_upload *u, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes, sy_error *error)
+bool sy_upload_put(sy_upload *u, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes,
+                   sy_error *error)
 {
     if (offset > to->size || bytes > to->size - offset)
-        return sy_fail(error, SY_CODE_INTERNAL, "an upload of %llu bytes ends outside its buffer", (unsigned long long)bytes);
+        return sy_fail(error, SY_CODE_INTERNAL, "an upload of %llu bytes ends outside its buffer",
+                       (unsigned long long)bytes);
     if (to->mapped) {
         memcpy((uint8_t *)to->mapped + offset, data, bytes);
         return sy_vk_buffer_flush(u->d->device, to, offset, bytes, error);

@@ -30,7 +30,8 @@ static const sy_stored_tensor *stored(const sy_safetensors *file, const sy_node 
 {
     sy_type type;
     if (!file) {
-        sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the graph has the parameter \"%s\" and no file of weights was given", param->name);
+        sy_fail(error, SY_CODE_INVALID_ARGUMENT, "the graph has the parameter \"%s\" and no file of weights was given",
+                param->name);
         return NULL;
     }
     const sy_stored_tensor *t = sy_safetensors_need(file, param->name, error);
@@ -41,8 +42,8 @@ static const sy_stored_tensor *stored(const sy_safetensors *file, const sy_node 
         same = type.dim[i] == param->type.dim[i];
     if (!same || is_float(type.dtype) != is_float(param->type.dtype)) {
         char has[96], wants[96];
-        sy_fail(error, SY_CODE_INVALID_FILE, "tensor \"%s\" is %s in the file; the network needs %s", param->name, sy_type_text(&type, has),
-                sy_type_text(&param->type, wants));
+        sy_fail(error, SY_CODE_INVALID_FILE, "tensor \"%s\" is %s in the file; the network needs %s", param->name,
+                sy_type_text(&type, has), sy_type_text(&param->type, wants));
         return NULL;
     }
     return t;
@@ -82,7 +83,8 @@ bool sy_weights_read(const struct sy_safetensors *file, const sy_node *param, do
         return false;
     if (t->dtype == SY_F32 && (param->type.dtype == SY_F16 || param->type.dtype == SY_BF16)) /* narrowed on loading */
         for (uint64_t i = 0; i < t->count; i++)
-            out[i] = param->type.dtype == SY_F16 ? sy_f16_to_double(sy_f16_from_double(out[i])) : sy_bf16_to_double(sy_bf16_from_double(out[i]));
+            out[i] = param->type.dtype == SY_F16 ? sy_f16_to_double(sy_f16_from_double(out[i]))
+                                                 : sy_bf16_to_double(sy_bf16_from_double(out[i]));
     return true;
 }
 
@@ -90,7 +92,8 @@ static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error 
 {
     loader *l = context;
     if (leaf->op != SY_OP_PARAM)
-        return sy_fail(error, SY_CODE_INTERNAL, "a load-time value depends on \"%s\", which is no parameter", leaf->name ? leaf->name : "");
+        return sy_fail(error, SY_CODE_INTERNAL, "a load-time value depends on \"%s\", which is no parameter",
+                       leaf->name ? leaf->name : "");
     return sy_weights_read(l->file, leaf, out, error);
 }
 
@@ -107,9 +110,11 @@ static bool put(loader *l, const sy_weight *w, uint64_t offset, const void *data
 }
 
 /* Elements of one floating-point type as the weight's own, in pieces; the last half word of an odd count is zero. */
-static bool put_converted(loader *l, const sy_weight *w, sy_dtype from, const void *data, uint64_t count, sy_error *error)
+static bool put_converted(loader *l, const sy_weight *w, sy_dtype from, const void *data, uint64_t count,
+                          sy_error *error)
 {
-    uint64_t size = from == SY_F16 || from == SY_BF16 ? 2 : 4, to_size = w->type.dtype == SY_F16 || w->type.dtype == SY_BF16 ? 2 : 4;
+    uint64_t size = from == SY_F16 || from == SY_BF16 ? 2 : 4,
+             to_size = w->type.dtype == SY_F16 || w->type.dtype == SY_BF16 ? 2 : 4;
     uint8_t *chunk = malloc(CHUNK);
     if (!chunk)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to convert weights");
@@ -191,7 +196,8 @@ static bool evaluate(loader *l, sy_value value, const view *dst, sy_error *error
     eval.context = l;
     uint64_t count = sy_type_count(&l->graph->nodes[value].type);
     float *packed = malloc(count * sizeof *packed);
-    bool ok = (packed || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a load-time value")) && sy_eval_value(&eval, value, error);
+    bool ok = (packed || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a load-time value")) &&
+              sy_eval_value(&eval, value, error);
     if (ok) {
         sy_convert_from_double(SY_F32, eval.tensor[value], count, packed);
         scatter(dst, packed);
@@ -262,7 +268,8 @@ static bool fill(loader *l, sy_value value, const view *dst, sy_error *error)
     case SY_OP_PARAM: {
         const sy_stored_tensor *t = stored(l->file, n, error);
         /* f32 in the file, narrower here: the rounding is the evaluator's business */
-        return t && (t->dtype == n->type.dtype || n->type.dtype == SY_F32 ? fill_param(l, n, dst, error) : evaluate(l, value, dst, error));
+        return t && (t->dtype == n->type.dtype || n->type.dtype == SY_F32 ? fill_param(l, n, dst, error)
+                                                                          : evaluate(l, value, dst, error));
     }
     case SY_OP_CONCAT:
         return fill_concat(l, n, dst, error);
@@ -293,7 +300,8 @@ static bool load_stored(loader *l, const sy_weight *w, sy_error *error)
     eval.context = l;
     uint64_t bytes = sy_type_bytes(&w->type);
     void *out = calloc(1, bytes);
-    bool ok = out ? sy_eval_value(&eval, w->value, error) : sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a load-time value");
+    bool ok = out ? sy_eval_value(&eval, w->value, error)
+                  : sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a load-time value");
     ok = ok && sy_eval_store(&eval, w->value, SY_ROUTE_TILE_MIN, out, bytes, error) && put(l, w, 0, out, bytes, error);
     free(out);
     sy_eval_free(&eval);
@@ -312,22 +320,25 @@ static bool load_one(loader *l, const sy_weight *w, sy_error *error)
     uint64_t count = sy_type_count(&n->type);
     float *whole = calloc(count, sizeof *whole);
     if (!whole)
-        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a weight of %llu elements", (unsigned long long)count);
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a weight of %llu elements",
+                       (unsigned long long)count);
     view packed = packed_view(whole, &n->type);
     bool ok = fill(l, w->value, &packed, error) && put_converted(l, w, SY_F32, whole, count, error);
     free(whole);
     return ok;
 }
 
-bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink, sy_error *error)
+bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink,
+                     sy_error *error)
 {
     loader l = {.program = program, .graph = program->graph, .file = file, .sink = sink};
     for (uint32_t i = 0; i < program->n_weights; i++)
         l.total += sy_type_bytes(&program->weights[i].type);
     for (uint32_t i = 0; i < program->n_weights; i++)
         if (!load_one(&l, &program->weights[i], error))
-            return sy_fail_context(error, "weight \"%s\"", program->graph->nodes[program->weights[i].value].name
-                                                               ? program->graph->nodes[program->weights[i].value].name
-                                                               : program->graph->nodes[program->weights[i].value].scope);
+            return sy_fail_context(error, "weight \"%s\"",
+                                   program->graph->nodes[program->weights[i].value].name
+                                       ? program->graph->nodes[program->weights[i].value].name
+                                       : program->graph->nodes[program->weights[i].value].scope);
     return true;
 }

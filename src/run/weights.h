@@ -16,13 +16,15 @@ bool sy_weights_read(const struct sy_safetensors *file, const sy_node *param, do
 
 /* Takes `bytes` of a weight that belong at `place.offset + offset`; pieces of a weight come in order. */
 typedef struct sy_weight_sink {
-    bool (*put)(void *context, const sy_place *place, uint64_t offset, const void *data, uint64_t bytes, sy_error *error);
+    bool (*put)(void *context, const sy_place *place, uint64_t offset, const void *data, uint64_t bytes,
+                sy_error *error);
     bool (*progress)(void *context, uint64_t done, uint64_t total); /* may be NULL; false cancels */
     void *context, *progress_context;
 } sy_weight_sink;
 
 /* Makes all weights of the program, one after another. Needs host memory for the largest weight that is not a plain
  * parameter stored as it is in the file (those are passed on from the mapped file). */
-bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink, sy_error *error);
+bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink,
+                     sy_error *error);
 
 #endif

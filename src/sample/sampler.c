@@ -1,8 +1,8 @@
 /* The tables of the samplers. Each function below writes its update in the form of sampler.h: the algebra is in the
  * comments. Sound because every published update used here is linear in x, the kept value, the output and noise.
  *
- * Sources: rectified flow (Liu et al. 2022), Heun; DDIM (Song et al. 2020, eq. 12 and 16); DPM-Solver++ (Lu et al. 2022,
- * algorithm 2, midpoint form); DDPM with learned range (Nichol and Dhariwal 2021), respaced as there. */
+ * Sources: rectified flow (Liu et al. 2022), Heun; DDIM (Song et al. 2020, eq. 12 and 16); DPM-Solver++ (Lu et al.
+ * 2022, algorithm 2, midpoint form); DDPM with learned range (Nichol and Dhariwal 2021), respaced as there. */
 #include "src/sample/sampler.h"
 
 #include <math.h>
@@ -57,15 +57,15 @@ static uint32_t flow_rows(const sy_sampler_params *p, bool heun, sy_sampler_row 
     uint32_t n = 0;
     for (uint32_t k = 0; k < p->steps; k++) {
         double sigma = flow_sigma(p, k), next = flow_sigma(p, k + 1), step = next - sigma;
-        rows[n++] = (sy_sampler_row){.t = scale * (reversed ? 1 - sigma : sigma), .cx = 1, .cv = sign * step,
-                                     .px = 1, .pv = -sign * sigma};
+        rows[n++] = (sy_sampler_row){
+            .t = scale * (reversed ? 1 - sigma : sigma), .cx = 1, .cv = sign * step, .px = 1, .pv = -sign * sigma};
         if (!heun || k + 1 == p->steps)
             continue;
         /* Heun: keep h = x + step/2 u, evaluate at the Euler point, end at h + step/2 u'. */
         rows[n - 1].ex = 1;
         rows[n - 1].ev = sign * step / 2;
-        rows[n++] = (sy_sampler_row){.t = scale * (reversed ? 1 - next : next), .ch = 1, .cv = sign * step / 2,
-                                     .px = 1, .pv = -sign * next};
+        rows[n++] = (sy_sampler_row){
+            .t = scale * (reversed ? 1 - next : next), .ch = 1, .cv = sign * step / 2, .px = 1, .pv = -sign * next};
     }
     return n;
 }
@@ -101,7 +101,8 @@ static void ddpm_row(double a, double next, double floor, bool learned, bool las
         return; /* no noise at the last step */
     row->cn = learned ? 1 : sqrt(small);
     if (learned) {
-        row->l0 = (log(b) + log(small)) / 4; /* exp(l0 + l1 w) = exp((f log b + (1 - f) log small) / 2), f = (w + 1) / 2 */
+        row->l0 =
+            (log(b) + log(small)) / 4; /* exp(l0 + l1 w) = exp((f log b + (1 - f) log small) / 2), f = (w + 1) / 2 */
         row->l1 = (log(b) - log(small)) / 4;
     }
 }
@@ -166,7 +167,8 @@ static bool check_params(const sy_sampler_params *p, sy_sampler_kind kind, sy_er
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "no such sampler or objective");
     bool flow = p->objective != SY_OBJECTIVE_DDPM, flow_sampler = kind == SY_SAMPLING_EULER || kind == SY_SAMPLING_HEUN;
     if (flow != flow_sampler)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "sampler %s is for models that give the %s, and this one gives the %s: use %s",
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "sampler %s is for models that give the %s, and this one gives the %s: use %s",
                        sy_sampler_names[kind], flow_sampler ? "velocity" : "noise", flow ? "velocity" : "noise",
                        flow ? "euler or heun" : "ddim, dpm++2m or ddpm");
     if (p->steps < 1 || p->steps > 10000)
@@ -174,7 +176,8 @@ static bool check_params(const sy_sampler_params *p, sy_sampler_kind kind, sy_er
     if (!(p->eta >= 0 && p->eta <= 1))
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "eta is %g; it lies between 0 and 1", p->eta);
     if (!(p->shift >= 0 && p->shift <= 1000) || !(p->time_scale >= 0 && p->time_scale <= 1e6))
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "shift %g or time scale %g is out of range", p->shift, p->time_scale);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "shift %g or time scale %g is out of range", p->shift,
+                       p->time_scale);
     if (!isfinite(p->guidance))
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "guidance is not a finite number");
     return true;

@@ -14,8 +14,7 @@
 #include "graph/zoo/zoo.h" /* sy_objective */
 
 /* Columns of a row, in the order of the step table. `t` is the time as the network wants it. */
-#define SY_SAMPLER_COLUMNS(X)                                                                                          \
-    X(t) X(cx) X(ch) X(cv) X(cn) X(ex) X(eh) X(ev) X(px) X(pv) X(l0) X(l1) X(guidance)
+#define SY_SAMPLER_COLUMNS(X) X(t) X(cx) X(ch) X(cv) X(cn) X(ex) X(eh) X(ev) X(px) X(pv) X(l0) X(l1) X(guidance)
 
 typedef struct sy_sampler_row {
 #define X(name) double name;
@@ -27,7 +26,7 @@ enum {
 #define X(name) SY_COLUMN_##name,
     SY_SAMPLER_COLUMNS(X)
 #undef X
-    SY_SAMPLER_COLUMN_COUNT
+        SY_SAMPLER_COLUMN_COUNT
 };
 extern const char *const sy_sampler_columns[SY_SAMPLER_COLUMN_COUNT];
 
@@ -40,13 +39,14 @@ typedef enum sy_sampler_kind {
     SY_SAMPLING_DDPM,
     SY_SAMPLING_COUNT
 } sy_sampler_kind;
-extern const char *const sy_sampler_names[SY_SAMPLING_COUNT];   /* "default", "euler", … as the command line says them */
+extern const char *const sy_sampler_names[SY_SAMPLING_COUNT]; /* "default", "euler", … as the command line says them */
 
 typedef enum sy_betas { SY_BETAS_LINEAR, SY_BETAS_SCALED_LINEAR, SY_BETAS_COSINE } sy_betas;
 
 /* Which of the training steps are visited. */
 typedef enum sy_spacing {
-    SY_SPACING_DEFAULT, /* DDPM: rounded; DDIM: stride, or rounded where no stride gives the count; DPM-Solver: linspace */
+    SY_SPACING_DEFAULT, /* DDPM: rounded; DDIM: stride, or rounded where no stride gives the count; DPM-Solver: linspace
+                         */
     SY_SPACING_ROUNDED, /* IDDPM: from 0 to 999 inclusive, accumulated in floating point, rounded half to even */
     SY_SPACING_STRIDE,  /* IDDPM's "ddimN": 0, s, 2s, … for the whole s that gives exactly N of them */
     SY_SPACING_LEADING, /* diffusers: k (1000 / N) + 1 */
@@ -57,14 +57,14 @@ typedef enum sy_spacing {
 typedef struct sy_sampler_params {
     sy_sampler_kind sampler;
     sy_objective objective;
-    uint32_t steps;      /* at least 1 */
-    double guidance;     /* copied to every row */
-    double time_scale;   /* flows: factor of the time given to the network; 0: 1 */
-    double shift;        /* flows: sigma -> s sigma / (1 + (s - 1) sigma); 0: 1 */
-    double eta;          /* DDIM: 0 deterministic … 1 like DDPM */
+    uint32_t steps;    /* at least 1 */
+    double guidance;   /* copied to every row */
+    double time_scale; /* flows: factor of the time given to the network; 0: 1 */
+    double shift;      /* flows: sigma -> s sigma / (1 + (s - 1) sigma); 0: 1 */
+    double eta;        /* DDIM: 0 deterministic … 1 like DDPM */
     sy_betas betas;
     sy_spacing spacing;
-    bool last_is_first;  /* DDIM: after the last step stands the first training step (SD), not the clean image (DiT) */
+    bool last_is_first; /* DDIM: after the last step stands the first training step (SD), not the clean image (DiT) */
     bool learned_variance; /* DDPM: the network gives the interpolation between the two variances */
 } sy_sampler_params;
 

@@ -19,10 +19,13 @@ static bool settle_guidance(sy_sampling *s, const sy_pipeline_params *p, sy_erro
 {
     double asked = p->guidance;
     if (!isfinite(asked) || asked < 0)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a guidance of %g makes no sense: 1 is none, 1.5 to 8 are usual", asked);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "a guidance of %g makes no sense: 1 is none, 1.5 to 8 are usual", asked);
     s->guidance = asked > 0 ? asked : s->config.guidance > 0 ? s->config.guidance : 1;
     if (s->config.null_row < 0 && asked > 0 && asked != 1)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "this model was trained without an unconditional label, so guidance is not possible: use guidance 1");
+        return sy_fail(
+            error, SY_CODE_INVALID_ARGUMENT,
+            "this model was trained without an unconditional label, so guidance is not possible: use guidance 1");
     s->guided = s->guidance != 1 && s->config.null_row >= 0;
     if (!s->guided)
         s->guidance = 1;
@@ -33,7 +36,9 @@ static bool make_table(sy_sampling *s, const sy_pipeline_params *p, sy_error *er
 {
     sy_sampler_params sampler = {.sampler = (sy_sampler_kind)p->sampler,
                                  .objective = s->config.objective,
-                                 .steps = p->steps ? p->steps : s->config.steps > 0 ? (uint32_t)s->config.steps : 50,
+                                 .steps = p->steps              ? p->steps
+                                          : s->config.steps > 0 ? (uint32_t)s->config.steps
+                                                                : 50,
                                  .guidance = s->guidance,
                                  .time_scale = s->config.time_scale,
                                  .shift = p->shift,

@@ -39,8 +39,9 @@ void sy_sampler_alpha_bar(sy_betas betas, double alpha_bar[SY_TRAINING_STEPS])
 bool sy_sampler_times(sy_spacing spacing, uint32_t n, uint32_t *times, sy_error *error)
 {
     if (n < 1 || n > SY_TRAINING_STEPS)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%u steps asked for; this model was trained with %d: ask for 1 to %d",
-                       n, SY_TRAINING_STEPS, SY_TRAINING_STEPS);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "%u steps asked for; this model was trained with %d: ask for 1 to %d", n, SY_TRAINING_STEPS,
+                       SY_TRAINING_STEPS);
     switch (spacing) {
     case SY_SPACING_STRIDE:
         for (uint32_t stride = 1; stride < SY_TRAINING_STEPS; stride++) {
@@ -50,8 +51,8 @@ bool sy_sampler_times(sy_spacing spacing, uint32_t n, uint32_t *times, sy_error 
                 times[k] = k * stride;
             return true;
         }
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "no whole stride over %d training steps visits exactly %u of them",
-                       SY_TRAINING_STEPS, n);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "no whole stride over %d training steps visits exactly %u of them", SY_TRAINING_STEPS, n);
     case SY_SPACING_LEADING: {
         uint32_t stride = SY_TRAINING_STEPS / n;
         for (uint32_t k = 0; k < n; k++)
@@ -60,7 +61,8 @@ bool sy_sampler_times(sy_spacing spacing, uint32_t n, uint32_t *times, sy_error 
     }
     case SY_SPACING_LINSPACE:
         if (n >= SY_TRAINING_STEPS)
-            return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "this sampler takes at most %d steps", SY_TRAINING_STEPS - 1);
+            return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "this sampler takes at most %d steps",
+                           SY_TRAINING_STEPS - 1);
         for (uint32_t k = 0; k < n; k++)
             times[k] = (uint32_t)rint((SY_TRAINING_STEPS - 1.0) * (k + 1) / n);
         return true;

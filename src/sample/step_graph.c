@@ -54,11 +54,11 @@ static sy_value noise_term(sy_graph *g, const sy_step_graph_params *p, sy_value 
 static bool check_params(const sy_step_graph_params *p, sy_error *error)
 {
     if (p->channels < 1 || p->height < 1 || p->width < 1 || p->count < 0 || p->count > 4096 || p->words < 0)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a step graph of %d pictures of %d x %d x %d cannot be built", p->count,
-                       p->channels, p->height, p->width);
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a step graph of %d pictures of %d x %d x %d cannot be built",
+                       p->count, p->channels, p->height, p->width);
     if (p->out_channels < p->channels || (p->learned_variance && p->out_channels < 2 * p->channels))
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a network with %d output channels cannot step %d channels%s", p->out_channels,
-                       p->channels, p->learned_variance ? " with their variances" : "");
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a network with %d output channels cannot step %d channels%s",
+                       p->out_channels, p->channels, p->learned_variance ? " with their variances" : "");
     return true;
 }
 

@@ -64,8 +64,9 @@ static void run(const char *arguments)
 static void test_help(void)
 {
     static const char *const commands[] = {"generate", "run", "compile", "devices", "doctor"};
-    static const char *const options[] = {"--prompt", "--label", "--count", "--seed", "--list-prompts", "--steps", "--guidance", "--sampler",
-                                          "--precision", "--device", "--out", "--routes", "--taps", "--stats", "--json", "Exit status"};
+    static const char *const options[] = {
+        "--prompt",    "--label",  "--count", "--seed",   "--list-prompts", "--steps", "--guidance", "--sampler",
+        "--precision", "--device", "--out",   "--routes", "--taps",         "--stats", "--json",     "Exit status"};
     EXPECT("", 2, err, "usage: switchyard COMMAND");
     EXPECT("--help", 0, out, "generate");
     EXPECT("--version", 0, out, "switchyard 0.1.0");
@@ -125,7 +126,8 @@ static const char *png_text(const char *path, const char *key, uint32_t side)
     FILE *f = fopen(path, "rb");
     CHECK_SAY(f, "%s", path);
     spng_ctx *png = spng_ctx_new(0);
-    if (f && png && !spng_set_png_file(png, f) && !spng_get_ihdr(png, &header) && !spng_decoded_image_size(png, SPNG_FMT_RGB8, &size)) {
+    if (f && png && !spng_set_png_file(png, f) && !spng_get_ihdr(png, &header) &&
+        !spng_decoded_image_size(png, SPNG_FMT_RGB8, &size)) {
         uint8_t *pixels = malloc(size);
         CHECK(header.width == side && header.height == side);
         CHECK(pixels && !spng_decode_image(png, pixels, size, SPNG_FMT_RGB8, 0));
@@ -144,7 +146,8 @@ static const char *png_text(const char *path, const char *key, uint32_t side)
 static void test_generate(const char *device)
 {
     char text[300];
-    snprintf(text, sizeof text, "generate --prompt 'cat face' --steps 2 --seed 5 --out one.png --json --stats %s", device);
+    snprintf(text, sizeof text, "generate --prompt 'cat face' --steps 2 --seed 5 --out one.png --json --stats %s",
+             device);
     run(text);
     CHECK_SAY(last.status == 0, "%s", last.err);
     CHECK_TEXT(png_text("one.png", "Title", 32), "cat face");
@@ -158,7 +161,10 @@ static void test_generate(const char *device)
         CHECK(cJSON_GetObjectItem(json, "host_waits")->valueint == 1);
     cJSON_Delete(json);
 
-    snprintf(text, sizeof text, "generate --prompt 'cat face' --prompt 'red apple' --steps 2 --seed 4 --out two.png --routes maps --taps preview %s", device);
+    snprintf(text, sizeof text,
+             "generate --prompt 'cat face' --prompt 'red apple' --steps 2 --seed 4 --out two.png --routes maps --taps "
+             "preview %s",
+             device);
     run(text);
     CHECK_SAY(last.status == 0, "%s", last.err);
     CHECK_TEXT(png_text("two-0.png", "Seed", 32), "4");
@@ -190,7 +196,8 @@ static void test_interrupt(const char *device)
 
 static void test_run(void)
 {
-    static const unsigned char header[] = "\x93NUMPY\x01\x00\x46\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }          \n";
+    static const unsigned char header[] =
+        "\x93NUMPY\x01\x00\x46\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }          \n";
     float x[] = {1, 2, 3, 4};
     FILE *f = fopen("x.npy", "wb");
     REQUIRE(f && sizeof header - 1 == 10 + 0x46);
@@ -199,7 +206,9 @@ static void test_run(void)
     fclose(f);
     f = fopen("g.sy", "wb");
     REQUIRE(f);
-    fputs("graph \"g\" {\n  %x = input \"x\" : f32[2,2]\n  %y = matmul(%x, %x)\n  %z = add(%y, 1)\n  output \"z\" %z\n}\n", f);
+    fputs("graph \"g\" {\n  %x = input \"x\" : f32[2,2]\n  %y = matmul(%x, %x)\n  %z = add(%y, 1)\n  output \"z\" "
+          "%z\n}\n",
+          f);
     fclose(f);
     EXPECT("run g.sy --in x=x.npy --out z=z.npy --stats", 0, err, "running");
     float z[4] = {0};

@@ -1,4 +1,5 @@
-/* Tests on every Vulkan device the loader finds: one instance, validation as the environment says (SWITCHYARD_VALIDATION). */
+/* Tests on every Vulkan device the loader finds: one instance, validation as the environment says
+ * (SWITCHYARD_VALIDATION). */
 #ifndef SY_TESTS_RUN_DEVICES_H
 #define SY_TESTS_RUN_DEVICES_H
 

@@ -1,5 +1,6 @@
 /* The public interface from file to pictures, on every device: the same bytes each time, a batch is its singles, taps
- * cost nothing unasked, cancelling leaves things usable, bad arguments and files are named. The default model, few steps. */
+ * cost nothing unasked, cancelling leaves things usable, bad arguments and files are named. The default model, few
+ * steps. */
 #include "src/switchyard.h"
 #include "tests/check.h"
 
@@ -50,7 +51,8 @@ static double relative_l2(const float *got, const float *wanted, size_t n)
 static void test_same_bytes(sy_pipeline *p, const sy_result *reference, int runs)
 {
     sy_result *first = generate(p, 1, prompts, seeds);
-    CHECK(first->count == 1 && first->pictures && first->n_taps == 0 && first->width == sy_model_get_info(model)->width);
+    CHECK(first->count == 1 && first->pictures && first->n_taps == 0 &&
+          first->width == sy_model_get_info(model)->width);
     double off = relative_l2(first->data, reference->data, picture_bytes(first) / sizeof(float));
     CHECK_SAY(off < 1e-3, "off the reference by %g", off);
     for (int i = 1; i < runs; i++) {
@@ -93,7 +95,8 @@ static void check_route(const sy_tap_result *t, const sy_result *r)
         const sy_route_step *step = &t->steps[s];
         CHECK(info->top_k != 1 || step->n_slots == (uint32_t)t->rows);
         for (uint32_t k = 1; k < step->n_slots; k++) /* sorted by target, then row */
-            CHECK(step->target[k] > step->target[k - 1] || (step->target[k] == step->target[k - 1] && step->row[k] > step->row[k - 1]));
+            CHECK(step->target[k] > step->target[k - 1] ||
+                  (step->target[k] == step->target[k - 1] && step->row[k] > step->row[k - 1]));
     }
 }
 
@@ -177,7 +180,8 @@ static void test_cancel(sy_pipeline *p)
 
 static void expect_refused(sy_status status, sy_status wanted, const char *says)
 {
-    CHECK_SAY(status == wanted && strstr(sy_context_message(context), says), "%s: %s", sy_status_text(status), sy_context_message(context));
+    CHECK_SAY(status == wanted && strstr(sy_context_message(context), says), "%s: %s", sy_status_text(status),
+              sy_context_message(context));
 }
 
 static void test_refusals(sy_pipeline *one)
@@ -212,7 +216,8 @@ static void test_files(void)
     char path[] = "/tmp/switchyard-test-XXXXXX";
     int file = mkstemp(path);
     REQUIRE(file >= 0);
-    expect_refused(sy_model_open(context, "/nonexistent.safetensors", &m), SY_ERROR_NOT_FOUND, "/nonexistent.safetensors");
+    expect_refused(sy_model_open(context, "/nonexistent.safetensors", &m), SY_ERROR_NOT_FOUND,
+                   "/nonexistent.safetensors");
     expect_refused(sy_model_open(context, path, &m), SY_ERROR_INVALID_FILE, path);
     FILE *f = fopen(path, "wb");
     REQUIRE(f);
@@ -236,7 +241,8 @@ static void test_graph(void)
                                "  output \"y\" %m\n"
                                "  tap \"product\" %y\n"
                                "}\n";
-    static const float x[] = {1, 2, 3, 4, 5, 6}, w[] = {1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1}, wanted[] = {1, 2, 3, 6, 4, 5, 6, 15};
+    static const float x[] = {1, 2, 3, 4, 5, 6}, w[] = {1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1},
+                       wanted[] = {1, 2, 3, 6, 4, 5, 6, 15};
     sy_array inputs[] = {{.name = "x", .rank = 2, .dim = {2, 3}, .data = x, .bytes = sizeof x},
                          {.name = "w", .rank = 2, .dim = {3, 4}, .data = w, .bytes = sizeof w}}; /* converted to f16 */
     const char *taps = "prod*";

@@ -32,22 +32,23 @@ static void write_file(const char *name, const char *text)
     fclose(f);
 }
 
-static const char program[] = "#include <switchyard.h>\n"
-                              "#include <stdio.h>\n"
-                              "int main(void)\n"
-                              "{\n"
-                              "    sy_context *context;\n"
-                              "    const sy_device_info *devices;\n"
-                              "    size_t n;\n"
-                              "    if (sy_context_create(NULL, &context) != SY_OK || sy_context_devices(context, &devices, &n) != SY_OK)\n"
-                              "        return 1;\n"
-                              "    puts(devices[n - 1].name);\n"
-                              "    sy_model *model;\n"
-                              "    if (sy_model_open(context, \"/nonexistent\", &model) != SY_ERROR_NOT_FOUND)\n"
-                              "        return 1;\n"
-                              "    sy_context_destroy(&context);\n"
-                              "    return 0;\n"
-                              "}\n";
+static const char program[] =
+    "#include <switchyard.h>\n"
+    "#include <stdio.h>\n"
+    "int main(void)\n"
+    "{\n"
+    "    sy_context *context;\n"
+    "    const sy_device_info *devices;\n"
+    "    size_t n;\n"
+    "    if (sy_context_create(NULL, &context) != SY_OK || sy_context_devices(context, &devices, &n) != SY_OK)\n"
+    "        return 1;\n"
+    "    puts(devices[n - 1].name);\n"
+    "    sy_model *model;\n"
+    "    if (sy_model_open(context, \"/nonexistent\", &model) != SY_ERROR_NOT_FOUND)\n"
+    "        return 1;\n"
+    "    sy_context_destroy(&context);\n"
+    "    return 0;\n"
+    "}\n";
 
 int main(void)
 {
@@ -60,15 +61,20 @@ int main(void)
     write_file("program.c", program);
     write_file("program.cpp", program);
     CHECK(shell("export PKG_CONFIG_PATH=$(dirname $(find %s/prefix -name switchyard.pc)); "
-                "cc program.c -o program $(pkg-config --cflags --libs switchyard) -Wl,-rpath,$(pkg-config --variable=libdir switchyard) && "
+                "cc program.c -o program $(pkg-config --cflags --libs switchyard) -Wl,-rpath,$(pkg-config "
+                "--variable=libdir switchyard) && "
                 "./program | grep -x reference",
                 folder) == 0);
-    write_file("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(user CXX)\nfind_package(switchyard 0.1 REQUIRED)\n"
-                                 "add_executable(user program.cpp)\ntarget_link_libraries(user switchyard::switchyard)\n");
-    CHECK(shell("cmake -S . -B build -DCMAKE_PREFIX_PATH=%s/prefix && cmake --build build && build/user | grep -x reference", folder) == 0);
+    write_file("CMakeLists.txt",
+               "cmake_minimum_required(VERSION 3.25)\nproject(user CXX)\nfind_package(switchyard 0.1 REQUIRED)\n"
+               "add_executable(user program.cpp)\ntarget_link_libraries(user switchyard::switchyard)\n");
+    CHECK(shell("cmake -S . -B build -DCMAKE_PREFIX_PATH=%s/prefix && cmake --build build && build/user | grep -x "
+                "reference",
+                folder) == 0);
     /* every function of the header is in the library, and nothing else is */
     CHECK(shell("grep -oE '\\bsy_[a-z_]+\\(' %s | tr -d '(' | sort -u > wanted; "
-                "nm -D --defined-only $(find %s/prefix -name 'libswitchyard.so') | awk '$2 == \"T\" {print $3}' | sed 's/@.*//' | sort -u > shown; "
+                "nm -D --defined-only $(find %s/prefix -name 'libswitchyard.so') | awk '$2 == \"T\" {print $3}' | sed "
+                "'s/@.*//' | sort -u > shown; "
                 "diff wanted shown",
                 header, folder) == 0);
     CHECK(shell("%s/prefix/bin/switchyard --version", folder) == 0);

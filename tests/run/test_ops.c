@@ -9,7 +9,6 @@
 #include "tests/ops/help_ops.h"
 #include "tests/run/help_devices.h"
 
-
 enum { SEEDS = 2 };
 static const char *only;
 
@@ -18,17 +17,20 @@ static sy_safetensors *weights_of(const help_case *c, uint8_t **bytes)
 {
     sy_text header = {0};
     uint64_t offset = 0;
-    static const char *const names[] = {[SY_F32] = "F32", [SY_F16] = "F16", [SY_BF16] = "BF16", [SY_I32] = "I32", [SY_U32] = "U32"};
+    static const char *const names[] = {
+        [SY_F32] = "F32", [SY_F16] = "F16", [SY_BF16] = "BF16", [SY_I32] = "I32", [SY_U32] = "U32"};
     sy_text_add(&header, "{");
     for (int i = 0; i < c->n_arrays; i++) {
         const help_array *a = &c->arrays[i];
         if (a->leaf != SY_OP_PARAM)
             continue;
         uint64_t size = sy_type_count(&a->type) * (a->type.dtype == SY_F16 || a->type.dtype == SY_BF16 ? 2 : 4);
-        sy_text_printf(&header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", offset ? "," : "", a->name, names[a->type.dtype]);
+        sy_text_printf(&header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", offset ? "," : "", a->name,
+                       names[a->type.dtype]);
         for (int k = 0; k < a->type.rank; k++)
             sy_text_printf(&header, "%s%d", k ? "," : "", a->type.dim[k]);
-        sy_text_printf(&header, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + size));
+        sy_text_printf(&header, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset,
+                       (unsigned long long)(offset + size));
         offset += size;
     }
     sy_text_add(&header, "}");
@@ -154,13 +156,21 @@ static void run_case(sy_vk_device *device, sy_op op, uint64_t seed)
     for (uint32_t s = 0; s < steps; s++)
         memcpy(table + (size_t)s * n_columns, row, n_columns * sizeof *row);
     sy_safetensors *file = weights_of(c, &bytes);
-    sy_compile_params compile = {.limits = &device->plan->limits, .step_columns = columns, .n_step_columns = n_columns, .max_steps = steps};
+    sy_compile_params compile = {
+        .limits = &device->plan->limits, .step_columns = columns, .n_step_columns = n_columns, .max_steps = steps};
     sy_graph *first = init_graph(c);
-    sy_program *init = first ? sy_compile(first, &compile, &error) : NULL, *program = sy_compile(c->graph, &compile, &error);
+    sy_program *init = first ? sy_compile(first, &compile, &error) : NULL,
+               *program = sy_compile(c->graph, &compile, &error);
     sy_session *session = NULL;
     if (program && (init || !first)) {
-        sy_session_params params = {.device = device, .init = init, .step = program, .weights = file, .table = table, .columns = columns,
-                                    .n_columns = n_columns, .n_steps = steps};
+        sy_session_params params = {.device = device,
+                                    .init = init,
+                                    .step = program,
+                                    .weights = file,
+                                    .table = table,
+                                    .columns = columns,
+                                    .n_columns = n_columns,
+                                    .n_steps = steps};
         session = sy_session_create(&params, &error);
     }
     bool ok = session && write_leaves(session, c, &error) && sy_session_run(session, NULL, NULL, &error);

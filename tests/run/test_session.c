@@ -11,9 +11,10 @@
 #define HEAD "#version 450\nlayout(local_size_x = 4) in;\n"
 
 /* x[i] = seed[i] */
-static const char init_source[] = HEAD "layout(std430, binding = 0) readonly buffer A { uint seed[]; };\n"
-                                       "layout(std430, binding = 1) writeonly buffer B { float x[]; };\n"
-                                       "void main() { x[gl_GlobalInvocationID.x] = float(seed[gl_GlobalInvocationID.x]); }\n";
+static const char init_source[] =
+    HEAD "layout(std430, binding = 0) readonly buffer A { uint seed[]; };\n"
+         "layout(std430, binding = 1) writeonly buffer B { float x[]; };\n"
+         "void main() { x[gl_GlobalInvocationID.x] = float(seed[gl_GlobalInvocationID.x]); }\n";
 /* x[i] += table[step].second * factor; trace[step][i] = x[i]; groups = 1 */
 static const char add_source[] = HEAD "layout(std430, binding = 0) buffer A { float x[]; };\n"
                                       "layout(std430, binding = 1) writeonly buffer B { float trace[]; };\n"
@@ -37,7 +38,8 @@ static double work = 0; /* FLOPs a dispatch claims */
 
 static sy_kernel kernel(const char *name, const char *source, uint32_t n_bindings, uint32_t push_words)
 {
-    sy_kernel k = {.name = name, .glsl = source, .local_size = {4, 1, 1}, .n_bindings = n_bindings, .push_words = push_words};
+    sy_kernel k = {
+        .name = name, .glsl = source, .local_size = {4, 1, 1}, .n_bindings = n_bindings, .push_words = push_words};
     sy_error error = {0};
     bool cached;
     CHECK_SAY(sy_emit_spirv(emitter, name, source, &k.spirv, &k.n_spirv, &cached, &error), "%s", error.message);
@@ -85,15 +87,40 @@ static void make_programs(programs *p)
     p->sum[0] = (sy_binding){p->states[1].place, SY_READ};
     p->sum[1] = (sy_binding){p->weights[0].place, SY_READ};
     p->sum[2] = (sy_binding){p->outputs[1].place, SY_WRITE};
-    p->init_dispatch = (sy_dispatch){.n_bindings = 2, .bindings = p->init_bindings, .groups = {1, 1, 1}, .label = "init"};
-    p->dispatches[0] = (sy_dispatch){.n_bindings = 4, .bindings = p->add, .push = {3}, .groups = {1, 1, 1}, .label = "add", .flops = work};
-    p->dispatches[1] = (sy_dispatch){.kernel = 1, .n_bindings = 3, .bindings = p->sum, .groups = {1, 1, 1}, .indirect = true,
-                                     .indirect_at = p->add[3].place, .barrier = true, .label = "sum", .flops = work};
-    p->init = (sy_program){.graph = p->graph, .kernels = &p->init_kernel, .n_kernels = 1, .dispatches = &p->init_dispatch, .n_dispatches = 1,
-                           .inputs = p->init_inputs, .n_inputs = 1, .states = p->init_states, .n_states = 1};
+    p->init_dispatch =
+        (sy_dispatch){.n_bindings = 2, .bindings = p->init_bindings, .groups = {1, 1, 1}, .label = "init"};
+    p->dispatches[0] = (sy_dispatch){
+        .n_bindings = 4, .bindings = p->add, .push = {3}, .groups = {1, 1, 1}, .label = "add", .flops = work};
+    p->dispatches[1] = (sy_dispatch){.kernel = 1,
+                                     .n_bindings = 3,
+                                     .bindings = p->sum,
+                                     .groups = {1, 1, 1},
+                                     .indirect = true,
+                                     .indirect_at = p->add[3].place,
+                                     .barrier = true,
+                                     .label = "sum",
+                                     .flops = work};
+    p->init = (sy_program){.graph = p->graph,
+                           .kernels = &p->init_kernel,
+                           .n_kernels = 1,
+                           .dispatches = &p->init_dispatch,
+                           .n_dispatches = 1,
+                           .inputs = p->init_inputs,
+                           .n_inputs = 1,
+                           .states = p->init_states,
+                           .n_states = 1};
     p->init.space_bytes[SY_SPACE_STATE][0] = 512;
-    p->step = (sy_program){.graph = p->graph, .kernels = p->kernels, .n_kernels = 2, .dispatches = p->dispatches, .n_dispatches = 2,
-                           .weights = p->weights, .n_weights = 1, .states = p->states, .n_states = 2, .outputs = p->outputs, .n_outputs = 2};
+    p->step = (sy_program){.graph = p->graph,
+                           .kernels = p->kernels,
+                           .n_kernels = 2,
+                           .dispatches = p->dispatches,
+                           .n_dispatches = 2,
+                           .weights = p->weights,
+                           .n_weights = 1,
+                           .states = p->states,
+                           .n_states = 2,
+                           .outputs = p->outputs,
+                           .n_outputs = 2};
     p->step.space_bytes[SY_SPACE_WEIGHT][0] = 512;
     p->step.space_bytes[SY_SPACE_ARENA][0] = 12;
     p->step.space_bytes[SY_SPACE_OUTPUT][0] = 4096 + 16;
@@ -128,7 +155,8 @@ static void check_results(const sy_session *session)
 {
     static const float seeds[] = {5, 0, 7, 100};
     sy_session_result trace, sum, x, nothing;
-    REQUIRE(sy_session_read(session, "trace", &trace, NULL) && sy_session_read(session, "sum", &sum, NULL) && sy_session_read(session, "x", &x, NULL));
+    REQUIRE(sy_session_read(session, "trace", &trace, NULL) && sy_session_read(session, "sum", &sum, NULL) &&
+            sy_session_read(session, "x", &x, NULL));
     CHECK(!sy_session_read(session, "traces", &nothing, NULL));
     CHECK(trace.n_slices == STEPS && trace.step_bytes == 256 && sum.n_slices == 1 && sum.bytes == 16);
     float total = 0;
@@ -136,7 +164,8 @@ static void check_results(const sy_session *session)
         total += 3 * (float)(s + 1); /* the table's second column is 1, 2, …; the push constant 3 */
         const float *slice = (const float *)((const uint8_t *)trace.data + (size_t)s * trace.step_bytes);
         for (int i = 0; i < 4; i++)
-            CHECK_SAY(slice[i] == seeds[i] + total, "step %d: %g, wanted %g", s, (double)slice[i], (double)(seeds[i] + total));
+            CHECK_SAY(slice[i] == seeds[i] + total, "step %d: %g, wanted %g", s, (double)slice[i],
+                      (double)(seeds[i] + total));
     }
     for (int i = 0; i < 4; i++) {
         CHECK(((const float *)x.data)[i] == seeds[i] + total);
@@ -156,8 +185,14 @@ static void run_session(sy_vk_device *device, uint32_t want_segments)
     }
     make_programs(&p);
     sy_safetensors *file = weights_file();
-    sy_session_params params = {.device = device, .init = &p.init, .step = &p.step, .weights = file, .table = &table[0][0], .columns = columns,
-                                .n_columns = 2, .n_steps = STEPS};
+    sy_session_params params = {.device = device,
+                                .init = &p.init,
+                                .step = &p.step,
+                                .weights = file,
+                                .table = &table[0][0],
+                                .columns = columns,
+                                .n_columns = 2,
+                                .n_steps = STEPS};
     sy_session *session = sy_session_create(&params, &error);
     CHECK_SAY(session, "%s", error.message);
     if (!session)
@@ -202,7 +237,13 @@ static void refuse(sy_vk_device *device)
     sy_error error = {0};
     make_programs(&p);
     float table[STEPS * 2] = {0};
-    sy_session_params params = {.device = device, .init = &p.init, .step = &p.step, .table = table, .columns = columns, .n_columns = 2, .n_steps = STEPS};
+    sy_session_params params = {.device = device,
+                                .init = &p.init,
+                                .step = &p.step,
+                                .table = table,
+                                .columns = columns,
+                                .n_columns = 2,
+                                .n_steps = STEPS};
     uint32_t before = device->n_buffers;
     CHECK(!sy_session_create(&params, &error) && strstr(error.message, "\"w\""));
     CHECK(device->n_buffers == before);

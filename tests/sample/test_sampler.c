@@ -146,7 +146,8 @@ static void test_schedules(void)
 
     sy_sampler_row *rows;
     uint32_t n;
-    sy_sampler_params p = {.sampler = SY_SAMPLING_EULER, .steps = 28, .shift = 3, .time_scale = 1, .objective = SY_OBJECTIVE_FLOW};
+    sy_sampler_params p = {
+        .sampler = SY_SAMPLING_EULER, .steps = 28, .shift = 3, .time_scale = 1, .objective = SY_OBJECTIVE_FLOW};
     REQUIRE(sy_sampler_table(&p, &rows, &n, NULL));
     CHECK_NEAR(rows[1].t, 0.987805, 1e-6); /* 27 / 28 shifted by 3 */
     free(rows);
@@ -156,8 +157,12 @@ static void test_published_rows(void)
 {
     sy_sampler_row *rows;
     uint32_t n;
-    sy_sampler_params p = {.sampler = SY_SAMPLING_DDIM, .objective = SY_OBJECTIVE_DDPM, .steps = 50,
-                           .betas = SY_BETAS_SCALED_LINEAR, .spacing = SY_SPACING_LEADING, .last_is_first = true};
+    sy_sampler_params p = {.sampler = SY_SAMPLING_DDIM,
+                           .objective = SY_OBJECTIVE_DDPM,
+                           .steps = 50,
+                           .betas = SY_BETAS_SCALED_LINEAR,
+                           .spacing = SY_SPACING_LEADING,
+                           .last_is_first = true};
     REQUIRE(sy_sampler_table(&p, &rows, &n, NULL));
     CHECK(n == 50 && rows[0].t == 981);
     CHECK_NEAR(rows[0].cx, 1.1228517, 1e-6);
@@ -166,7 +171,8 @@ static void test_published_rows(void)
     free(rows);
 
     /* DPM-Solver++(2M), 20 steps: second step in terms of clean estimates m0 and m1 (h holds m1). */
-    p = (sy_sampler_params){.sampler = SY_SAMPLING_DPM2M, .objective = SY_OBJECTIVE_DDPM, .steps = 20, .betas = SY_BETAS_SCALED_LINEAR};
+    p = (sy_sampler_params){
+        .sampler = SY_SAMPLING_DPM2M, .objective = SY_OBJECTIVE_DDPM, .steps = 20, .betas = SY_BETAS_SCALED_LINEAR};
     REQUIRE(sy_sampler_table(&p, &rows, &n, NULL));
     CHECK(n == 20 && rows[0].t == 999 && rows[19].t == 50 && rows[0].ch == 0 && rows[19].ch == 0);
     double of_m0 = rows[1].cv / rows[1].pv;
@@ -190,7 +196,8 @@ static void test_noise_loops(void)
     for (size_t s = 0; s < 3; s++) {
         int n = (int)steps[s];
         for (int eta = 0; eta < 2; eta++) { /* DDIM by eq. 12 with the clean image after the last step */
-            sy_sampler_params p = {.sampler = SY_SAMPLING_DDIM, .objective = SY_OBJECTIVE_DDPM, .steps = steps[s], .eta = 0.5 * eta};
+            sy_sampler_params p = {
+                .sampler = SY_SAMPLING_DDIM, .objective = SY_OBJECTIVE_DDPM, .steps = steps[s], .eta = 0.5 * eta};
             REQUIRE(sy_sampler_times(SY_SPACING_STRIDE, steps[s], times, NULL));
             double x = 0.7;
             for (int k = n - 1; k >= 0; k--) {
@@ -202,7 +209,10 @@ static void test_noise_loops(void)
             CHECK_NEAR(run_table(&p, 0.7, &evaluations, &preview), x, 1e-9);
         }
         for (int learned = 0; learned < 2; learned++) { /* respaced DDPM with its own table of betas */
-            sy_sampler_params p = {.sampler = SY_SAMPLING_DDPM, .objective = SY_OBJECTIVE_DDPM, .steps = steps[s], .learned_variance = learned};
+            sy_sampler_params p = {.sampler = SY_SAMPLING_DDPM,
+                                   .objective = SY_OBJECTIVE_DDPM,
+                                   .steps = steps[s],
+                                   .learned_variance = learned};
             REQUIRE(sy_sampler_times(SY_SPACING_ROUNDED, steps[s], times, NULL));
             double beta[SY_TRAINING_STEPS], log_small[SY_TRAINING_STEPS], product[SY_TRAINING_STEPS + 1] = {1}, x = 0.7;
             for (int k = 0; k < n; k++) {
@@ -227,7 +237,8 @@ static void test_noise_loops(void)
         REQUIRE(sy_sampler_times(SY_SPACING_LINSPACE, steps[s], times, NULL));
         double x = 0.7, m1 = 0, lambda1 = 0;
         for (int k = n - 1; k >= 0; k--) {
-            double a = bar[times[k]], m0 = (x - sqrt(1 - a) * network(x, times[k])) / sqrt(a), lambda = 0.5 * log(a / (1 - a));
+            double a = bar[times[k]], m0 = (x - sqrt(1 - a) * network(x, times[k])) / sqrt(a),
+                   lambda = 0.5 * log(a / (1 - a));
             if (k == 0) {
                 x = m0;
                 break;
