@@ -1,10 +1,10 @@
 //@section prologue
-// Which rows, columns and right matrix a workgroup makes. grouped: workgroup x is a row tile of the route (target, first slot).
+// Which rows, columns and right matrix a workgroup makes. grouped: workgroup y is a row tile of the route (target, first slot).
 void place(out uint batch, out uint first, out uint end)
 {
 //@if grouped
-    batch = route_word(@{tiles}u + 1u + 2u * gl_WorkGroupID.x);
-    first = route_word(@{tiles}u + 2u + 2u * gl_WorkGroupID.x);
+    batch = route_word(@{tiles}u + 1u + 2u * gl_WorkGroupID.y);
+    first = route_word(@{tiles}u + 2u + 2u * gl_WorkGroupID.y);
     end = min(route_word(@{offsets}u + batch + 1u), first + @{rows}u);
 //@end
 //@if !grouped
@@ -14,6 +14,13 @@ void place(out uint batch, out uint first, out uint end)
 //@end
 }
 
+//@if grouped
+#define COLUMN_GROUP gl_WorkGroupID.x
+//@end
+//@if !grouped
+#define COLUMN_GROUP gl_WorkGroupID.y
+//@end
+
 //@section rows
 // No shared memory: an invocation makes @{rows} rows of @{vectors} vectors of columns, each in a register with a name
 // of its own; lanes lie along the columns, so that loads of A are the same for all lanes.
@@ -21,7 +28,7 @@ void main()
 {
     uint batch, first, end;
     place(batch, first, end);
-    uint n = (gl_WorkGroupID.y * @{local_x}u + gl_LocalInvocationID.x) * @{vectors}u;
+    uint n = (COLUMN_GROUP * @{local_x}u + gl_LocalInvocationID.x) * @{vectors}u;
     if (n >= @{n4}u)
         return;
 //@for r rows
@@ -79,7 +86,7 @@ void main()
 {
     uint batch, first, end;
     place(batch, first, end);
-    uint n = gl_WorkGroupID.y * @{local_x}u + gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, at = min(n, @{n4}u - 1u);
+    uint n = COLUMN_GROUP * @{local_x}u + gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, at = min(n, @{n4}u - 1u);
 //@for w anchors
 //@for r rows
     vec4 c@{w}_@{r} = vec4(0.0);
@@ -132,7 +139,7 @@ void main()
     uint batch, first, end;
     place(batch, first, end);
     uint x = gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, lane = gl_LocalInvocationIndex;
-    uint n = gl_WorkGroupID.y * @{columns4}u;
+    uint n = COLUMN_GROUP * @{columns4}u;
 //@for w anchors
 //@for r tr
 //@for v tv

@@ -102,8 +102,9 @@ static bool grouped(sy_plan *plan, sy_group *group, const sy_variant *variant, u
     const sy_type *route = &plan->graph->nodes[node->args[2]].type;
     uint64_t slots = (uint64_t)route->dim[SY_ROUTE_SLOTS], targets = (uint64_t)route->dim[SY_ROUTE_TARGETS];
     uint64_t tiles = (slots + (targets < slots ? targets : slots) * (group->tile_rows - 1)) / group->tile_rows;
-    group->groups[0] = (uint32_t)(tiles < layout.max_tiles ? tiles : layout.max_tiles);
-    group->groups[1] = (uint32_t)column_groups;
+    /* Columns first: all of a target's matrix is read while its tiles are at hand, and lies in the cache for the next. */
+    group->groups[0] = (uint32_t)column_groups;
+    group->groups[1] = (uint32_t)(tiles < layout.max_tiles ? tiles : layout.max_tiles);
     group->groups[2] = 1;
     return true;
 }

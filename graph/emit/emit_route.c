@@ -49,8 +49,8 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
     sy_text consumers = {0};
     sy_text_add(&consumers, "");
     for (uint32_t c = 0; c < use->n_consumers; c++)
-        sy_text_printf(&consumers, "        route[%uu] = tiles;\n        route[%uu] = %uu;\n        route[%uu] = 1u;\n",
-                       at.indirect + 3 * c, at.indirect + 3 * c + 1, use->columns[c], at.indirect + 3 * c + 2);
+        sy_text_printf(&consumers, "        route[%uu] = %uu;\n        route[%uu] = tiles;\n        route[%uu] = 1u;\n",
+                       at.indirect + 3 * c, use->columns[c], at.indirect + 3 * c + 1, at.indirect + 3 * c + 2);
     const sy_template_value values[] = {
         {"local", v->local[0], NULL}, {"local4", v->local[0] / 4, NULL}, {"unrolled", v->step, NULL}, {"log", log, NULL}, {"length", length, NULL},
         {"rows", rows, NULL}, {"targets", targets, NULL}, {"slots", node->type.dim[SY_ROUTE_SLOTS], NULL},

@@ -52,7 +52,7 @@ typedef struct sy_group {
     /* set by choose_kernels */
     const char *variant; /* name in shaders/manifest, "matmul.rows16" */
     uint32_t tile_rows, tile_columns, local_size[3], groups[3];
-    bool indirect; /* groups[0] comes from the route `route`, consumer slot `consumer` */
+    bool indirect; /* groups[1] comes from the route `route`, consumer slot `consumer` */
     sy_value route;
     uint32_t consumer;
     /* set by order and barriers */
@@ -117,7 +117,7 @@ extern const sy_pass sy_pipeline[]; /* ends with a row whose name is NULL */
 bool sy_emit_group(const sy_plan *plan, uint32_t group, sy_emitted *out, sy_error *error);
 /* All that choose_kernels decides for one group, from shaders/manifest and plan->limits: variant, tiles, local size,
  * group counts; for consumers of routes indirect, route, consumer, and the route's row of plan->route_uses (its
- * `columns` are workgroups in y). Call once per group in order of dispatch. */
+ * `columns` are workgroups in x). Call once per group in order of dispatch. */
 bool sy_choose_kernel(sy_plan *plan, uint32_t group, sy_error *error);
 struct sy_emitter;
 struct sy_emitter *sy_emitter_create(const sy_compile_params *params, const sy_limits *limits, sy_error *error);

@@ -297,8 +297,10 @@ static void print_labels(const sy_program *p)
     for (uint32_t i = 0; i < p->n_dispatches; i++) {
         const sy_dispatch *d = &p->dispatches[i];
         char groups[64];
-        snprintf(groups, sizeof groups, d->indirect ? "route x %u x %u" : "%3$u x %1$u x %2$u", d->groups[1],
-                 d->groups[2], d->groups[0]);
+        if (d->indirect)
+            snprintf(groups, sizeof groups, "%u x route x %u", d->groups[0], d->groups[2]);
+        else
+            snprintf(groups, sizeof groups, "%u x %u x %u", d->groups[0], d->groups[1], d->groups[2]);
         printf("%4u %s %-24s %-18s %8.2f MFLOP %8.3f MB  %s\n", i, d->barrier ? "|" : " ", p->kernels[d->kernel].name,
                groups, d->flops / 1e6, d->bytes / 1e6, d->label);
     }

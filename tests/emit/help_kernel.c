@@ -142,7 +142,7 @@ static bool compare_route(const kernel_case *c, const sy_eval *eval, sy_value va
                 fprintf(stderr, "%s: tile %u is wrong\n", c->name, tiles);
                 return false;
             }
-    if (got[at.tiles] != tiles || got[at.indirect] != tiles || got[at.indirect + 1] != 3 || got[at.indirect + 2] != 1) {
+    if (got[at.tiles] != tiles || got[at.indirect] != 3 || got[at.indirect + 1] != tiles || got[at.indirect + 2] != 1) {
         fprintf(stderr, "%s: %u tiles, indirect %u %u %u; wanted %u\n", c->name, got[at.tiles], got[at.indirect], got[at.indirect + 1], got[at.indirect + 2], tiles);
         return false;
     }
@@ -174,7 +174,7 @@ static bool fill_job(const kernel_case *c, const sy_plan *plan, sy_eval *eval, v
                     words[at.tiles + 1 + 2 * n] = (uint32_t)e;
                     words[at.tiles + 2 + 2 * n] = slot;
                 }
-            job->groups[0] = n;
+            job->groups[1] = n;
         }
     }
     job->n_bindings = group->n_inputs + group->n_outputs;
@@ -209,7 +209,7 @@ static bool run(vk_device *device, struct sy_emitter *emitter, kernel_case *c, s
     job.n_push = emitted.n_push;
     job.texels = emitted.texel_bindings;
     job.repeats = getenv("SY_REPEATS") ? (uint32_t)atoi(getenv("SY_REPEATS")) : 0;
-    if (ok && job.groups[0] > 0) {
+    if (ok && job.groups[1] > 0) {
         double first, seconds = vk_run(device, &job, &first);
         if (seconds < 0)
             ok = sy_fail(error, SY_CODE_DEVICE, "the dispatch failed");
