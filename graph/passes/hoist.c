@@ -1,6 +1,7 @@
 /* What depends on weights and constants alone is computed once, when weights are loaded. This pass says what
  * (load_time), and puts matmul weights in the layout kernels want: right arguments as [K,N] ([E,K,N]), so that
- * neighbouring columns, which neighbouring lanes compute, lie side by side.
+ * neighbouring columns, which neighbouring lanes compute, lie side by side; wide ones in panels of PANEL columns,
+ * [N / PANEL,K,PANEL], so that what one workgroup reads is one run of memory (read through views that give back [K,N]).
  *
  * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its
  * arguments many times over costs little where it is read and much to keep. So from the users backwards such values are
@@ -32,21 +33,60 @@ static bool widens(const sy_graph *graph, const sy_node *node)
            sy_type_bytes(&graph->nodes[node->args[0]].type) < sy_type_bytes(&node->type);
 }
 
-/* weight[…,N,K] -> […,K,N], made at load time; under the cast to f32 if there is one, so that it is stored narrow. */
-static sy_value transposed(sy_rewrite *rewrite, sy_value old)
+enum { PANEL = 64 };
+
+static sy_value reshaped(sy_graph *graph, sy_value x, int rank, const int32_t *dims)
 {
-    const sy_node *node = &rewrite->old->nodes[old];
-    sy_value inner = widens(rewrite->old, node) ? node->args[0] : old;
-    int rank = node->type.rank;
+    sy_type type = sy_tensor(graph->nodes[x].type.dtype, rank, dims);
+    return sy_graph_add(graph, SY_OP_RESHAPE, &x, 1, NULL, &type, NULL);
+}
+
+/* x with dimensions i and j exchanged. */
+static sy_value exchanged(sy_graph *graph, sy_value x, int i, int j)
+{
     sy_attributes perm = {0};
-    for (int d = 0; d < rank; d++)
-        perm.ints[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
-    sy_value made = sy_graph_add(rewrite->graph, SY_OP_TRANSPOSE, &rewrite->map[inner], 1, &perm, NULL, NULL);
+    for (int d = 0; d < graph->nodes[x].type.rank; d++)
+        perm.ints[d] = d == i ? j : d == j ? i : d;
+    return sy_graph_add(graph, SY_OP_TRANSPOSE, &x, 1, &perm, NULL, NULL);
+}
+
+/* weight[…,N,K], or […,K,N] if not `turned`, made […,K,N] at load time, in panels where that is possible; under the cast to f32
+ * if there is one, so that it is stored narrow. */
+static sy_value laid_out(sy_rewrite *rewrite, sy_value old, bool turned)
+{
+    sy_graph *graph = rewrite->graph;
+    const sy_node *node = &rewrite->old->nodes[old];
+    sy_value inner = widens(rewrite->old, node) ? node->args[0] : old, made = rewrite->map[inner];
+    int rank = node->type.rank;
+    int32_t dims[SY_MAX_RANK], n = node->type.dim[turned ? rank - 2 : rank - 1], k = node->type.dim[turned ? rank - 1 : rank - 2];
+    memcpy(dims, node->type.dim, sizeof dims);
+    if (made && n % PANEL == 0 && n > PANEL && rank < SY_MAX_RANK) {
+        dims[rank - 2] = turned ? n / PANEL : k;
+        dims[rank - 1] = turned ? PANEL : n / PANEL;
+        dims[rank] = turned ? k : PANEL;
+        made = reshaped(graph, made, rank + 1, dims);
+        made = turned ? exchanged(graph, made, rank - 1, rank) : exchanged(graph, made, rank - 2, rank - 1); /* the panels */
+        made = exchanged(graph, made, rank - 2, rank - 1);
+        dims[rank - 2] = k;
+        dims[rank - 1] = n;
+        made = made ? reshaped(graph, made, rank, dims) : 0;
+    } else if (turned) {
+        made = made ? exchanged(graph, made, rank - 2, rank - 1) : 0;
+    }
     if (!made || inner == old)
         return made;
-    sy_type type = rewrite->graph->nodes[made].type;
+    sy_type type = graph->nodes[made].type;
     type.dtype = SY_F32;
-    return sy_graph_add(rewrite->graph, SY_OP_CAST, &made, 1, NULL, &type, NULL);
+    return sy_graph_add(graph, SY_OP_CAST, &made, 1, NULL, &type, NULL);
+}
+
+/* The views that read panels: reshape of transpose, back to one dimension less. */
+static bool reads_panels(const sy_graph *graph, const sy_node *node)
+{
+    const sy_node *turn = node->op == SY_OP_RESHAPE ? &graph->nodes[node->args[0]] : NULL;
+    int rank = node->type.rank;
+    return turn && turn->op == SY_OP_TRANSPOSE && turn->type.rank == rank + 1 && turn->type.dim[rank] == PANEL &&
+           turn->attributes.ints[rank - 1] == rank - 2;
 }
 
 static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
@@ -56,16 +96,18 @@ static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
         if (!rewrite->live[v])
             continue;
         bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
-        if (!matmul || !node->attributes.transpose_b || !early(rewrite->old, &rewrite->old->nodes[node->args[1]])) {
+        if (!matmul || !early(rewrite->old, &rewrite->old->nodes[node->args[1]])) {
             sy_rewrite_copy(rewrite, v);
             continue;
         }
         sy_rewrite_scope(rewrite, v);
         sy_value weight = node->args[1], args[3];
-        if (!columns_first[weight])
-            columns_first[weight] = transposed(rewrite, weight);
+        bool turned = node->attributes.transpose_b;
+        sy_value *made = &columns_first[2 * weight + turned];
+        if (!*made)
+            *made = laid_out(rewrite, weight, turned);
         for (uint32_t i = 0; i < node->n_args; i++)
-            args[i] = i == 1 ? columns_first[weight] : rewrite->map[node->args[i]];
+            args[i] = i == 1 ? *made : rewrite->map[node->args[i]];
         sy_attributes attributes = node->attributes;
         attributes.transpose_b = 0;
         rewrite->map[v] = sy_graph_add(rewrite->graph, node->op, args, node->n_args, &attributes, &node->type, NULL);
@@ -91,7 +133,7 @@ static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weig
 /* Marks what is computed early, then takes back from the users' side what is better read. */
 static bool mark(sy_graph *graph, sy_error *error)
 {
-    enum { READ = 1, READ_AS_WEIGHT = 2, READ_EARLY = 4 };
+    enum { READ = 1, READ_AS_WEIGHT = 2, READ_EARLY = 4, READ_AS_PANELS = 8 };
     unsigned char *read = calloc(graph->n_nodes, 1);
     if (!read)
         return sy_no_memory(error);
@@ -101,12 +143,15 @@ static bool mark(sy_graph *graph, sy_error *error)
         read[graph->ends[e].value] |= READ;
     for (sy_value v = graph->n_nodes; v-- > 1;) {
         sy_node *node = &graph->nodes[v];
-        if (node->load_time && read[v] && !(read[v] & READ_EARLY) && better_read(graph, node, read[v] & READ_AS_WEIGHT))
+        bool panels = reads_panels(graph, node);
+        if (node->load_time && read[v] && !(read[v] & READ_EARLY) &&
+            (panels || (read[v] & READ_AS_PANELS) || better_read(graph, node, read[v] & READ_AS_WEIGHT)))
             node->load_time = false;
         bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
         bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
         for (uint32_t i = 0; i < node->n_args; i++)
             read[node->args[i]] |= node->load_time                     ? READ_EARLY
+                                   : panels                            ? READ_AS_PANELS
                                    : (matmul && i == 1) || cast_weight ? READ_AS_WEIGHT
                                                                        : READ;
     }
@@ -119,7 +164,7 @@ bool sy_pass_hoist(sy_plan *plan, sy_error *error)
     sy_rewrite rewrite;
     if (!sy_rewrite_begin(&rewrite, plan->graph, error))
         return false;
-    sy_value *columns_first = calloc(plan->graph->n_nodes, sizeof *columns_first);
+    sy_value *columns_first = calloc(2 * (size_t)plan->graph->n_nodes, sizeof *columns_first);
     if (columns_first)
         lay_out_weights(&rewrite, columns_first);
     else
