@@ -13,6 +13,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -24,11 +25,12 @@ from classifier import augment, judge, load_artwork
 
 
 def read_pictures(path):
-    """(N,3,S,S) in -1..1 from a .npy or from the PNGs of a folder in the order of their names."""
+    """(N,3,S,S) in -1..1 from a .npy or from the PNGs of a folder in the order of their numbers."""
     if path.endswith(".npy"):
         made = np.load(path)
     else:
-        files = sorted(glob.glob(os.path.join(path, "*.png")))
+        files = sorted(glob.glob(os.path.join(path, "*.png")),
+                       key=lambda f: [int(n) for n in re.findall(r"\d+", os.path.basename(f))])
         if not files:
             sys.exit(f"measure.py: no PNG in {path}")
         made = np.stack([np.asarray(Image.open(f).convert("RGB")) for f in files])
@@ -47,12 +49,12 @@ def line(name, rank):
 
 
 def print_load(path):
-    """Share of every expert: load.json (list per layer) or raw routes (tensors of expert numbers per layer)."""
+    """Share of every expert: load.json (list per layer) or routes.safetensors of `switchyard generate --routes`."""
     if path.endswith(".json"):
         counts = {f"mixture {k}": np.array(n) for k, n in enumerate(json.load(open(path)))}
     else:
-        routes = {k: v for k, v in load_file(path).items() if np.issubdtype(v.dtype, np.integer)}
-        counts = {k: np.bincount(v.ravel().astype(np.int64), minlength=13) for k, v in routes.items()}
+        routes = {k[:-8]: v for k, v in load_file(path).items() if k.endswith(".targets")}
+        counts = {k: np.bincount(v, minlength=13) for k, v in routes.items()}
     for name, n in counts.items():
         routed = n[:12] / max(1, n[:12].sum())
         dead, entropy = int((routed == 0).sum()), -(routed * np.log(routed.clip(1e-12))).sum() / np.log(12)
@@ -65,7 +67,7 @@ def main():
     args.add_argument("judge")
     args.add_argument("--pictures", required=True, help="folder of PNGs or one .npy")
     args.add_argument("--prompts", help="JSON list, one a picture (default: prompts.json in the folder)")
-    args.add_argument("--routes", help="load.json, or a safetensors file of raw routes")
+    args.add_argument("--routes", help="load.json, or routes.safetensors of `switchyard generate --routes`")
     args.add_argument("--json", help="also write the figures there")
     a = args.parse_args()
     torch.set_num_threads(1)
