@@ -12,10 +12,12 @@
 static const char help[] =
     "usage: switchyard devices [--json] [--from FILE]\n"
     "\n"
-    "Lists the Vulkan devices of this machine, best first. The number in front is what --device of other commands takes. A\n"
+    "Lists the Vulkan devices of this machine, best first. The number in front is what --device of other commands "
+    "takes. A\n"
     "refused device is listed with the reason.\n"
     "\n"
-    "  --json       everything the driver says that matters to compute, and what follows from it (\"verdict\"), as JSON.\n"
+    "  --json       everything the driver says that matters to compute, and what follows from it (\"verdict\"), as "
+    "JSON.\n"
     "               Attach this to a report: the verdict can be worked out again from it on any machine\n"
     "  --from FILE  take the devices from such a JSON file instead of this machine's drivers\n"
     "  --help       this text\n"
@@ -127,8 +129,8 @@ static void print_table(const device_list *list)
         driver_wide = d > driver_wide ? d : driver_wide;
     }
     driver_wide = driver_wide > 40 ? 40 : driver_wide;
-    printf(" #  %-*s  %-10s  %-*s  %-8s  %-6s  %9s  verdict\n", wide, "name", "type", driver_wide, "driver", "Vulkan", "tier",
-           "memory");
+    printf(" #  %-*s  %-10s  %-*s  %-8s  %-6s  %9s  verdict\n", wide, "name", "type", driver_wide, "driver", "Vulkan",
+           "tier", "memory");
     for (uint32_t i = 0; i < list->count; i++) {
         const sy_device_snapshot *s = &list->snapshots[i];
         const sy_device_plan *p = &list->plans[i];
@@ -137,9 +139,9 @@ static void print_table(const device_list *list)
             sy_snapshot_version_text(s->api_version, version);
         if (p->heap_bytes)
             snprintf(memory, sizeof memory, "%.1f GiB", (double)p->heap_bytes / (1 << 30));
-        printf("%2u  %-*s  %-10s  %-*.40s  %-8s  %-6s  %9s  %s\n", i, wide, name_of(s), sy_device_type_text(s->type), driver_wide,
-               s->driver_info[0] ? s->driver_info : s->driver_name, version, p->usable ? sy_tier_text(p->tier) : "-", memory,
-               p->usable ? "usable" : "refused");
+        printf("%2u  %-*s  %-10s  %-*.40s  %-8s  %-6s  %9s  %s\n", i, wide, name_of(s), sy_device_type_text(s->type),
+               driver_wide, s->driver_info[0] ? s->driver_info : s->driver_name, version,
+               p->usable ? sy_tier_text(p->tier) : "-", memory, p->usable ? "usable" : "refused");
         if (!p->usable)
             printf("    %s\n", p->refusal);
     }

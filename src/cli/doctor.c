@@ -1,5 +1,5 @@
-/* switchyard doctor: whether this machine can run Switchyard, and if not, what to do next. Three parts: what is installed,
- * what would be made of each device, and whether its kernels compute what they should. */
+/* switchyard doctor: whether this machine can run Switchyard, and if not, what to do next. Three parts: what is
+ * installed, what would be made of each device, and whether its kernels compute what they should. */
 #include "src/cli/commands.h"
 #include "src/device/device.h"
 #include "src/device/environment.h"
@@ -13,9 +13,12 @@
 static const char help[] =
     "usage: switchyard doctor [--json] [--device N] [--no-test | --again]\n"
     "\n"
-    "Says whether this machine can run Switchyard, and if not, what is missing and what to do about it: the Vulkan loader,\n"
-    "drivers and their libraries, the kernel's devices and who may open them; for each device how it would be used or why\n"
-    "it is refused, and which oddities of its driver are known; and a self-test: small graphs, one a family of kernels, run\n"
+    "Says whether this machine can run Switchyard, and if not, what is missing and what to do about it: the Vulkan "
+    "loader,\n"
+    "drivers and their libraries, the kernel's devices and who may open them; for each device how it would be used or "
+    "why\n"
+    "it is refused, and which oddities of its driver are known; and a self-test: small graphs, one a family of "
+    "kernels, run\n"
     "on the device and compared with the reference evaluator.\n"
     "\n"
     "  --json      the same as JSON\n"
@@ -113,8 +116,8 @@ static void test_device(doctor *d, sy_vk_instance *instance, uint32_t index, cJS
     sy_vk_device *device = report ? sy_vk_device_create(instance, index, &error) : NULL;
     test_output out = {d, cJSON_AddArrayToObject(json, "selfTest")};
     cache_directory(cache, sizeof cache);
-    sy_self_test_params params = {.cache_directory = cache[0] ? cache : NULL, .again = d->again, .done = test_done,
-                                  .context = &out};
+    sy_self_test_params params = {
+        .cache_directory = cache[0] ? cache : NULL, .again = d->again, .done = test_done, .context = &out};
     if (!device || !sy_self_test(device, &params, report, &error)) {
         say(d, "WRONG", error.code ? error.message : "Out of memory.", NULL);
         cJSON_AddStringToObject(json, "error", error.code ? error.message : "Out of memory.");
@@ -174,12 +177,14 @@ static void check_devices(doctor *d)
         d->problems++;
     } else if (!d->usable) {
         say(d, "WRONG", "No device can be used.",
-            "Install or update a driver (above). A software driver works everywhere: apt install mesa-vulkan-drivers. Without "
+            "Install or update a driver (above). A software driver works everywhere: apt install mesa-vulkan-drivers. "
+            "Without "
             "Vulkan, --device reference runs anything, slowly.");
         d->problems++;
     }
     if (instance->messages) {
-        say(d, "WRONG", "The validation layer found mistakes.", "Please report them with the output of switchyard devices --json.");
+        say(d, "WRONG", "The validation layer found mistakes.",
+            "Please report them with the output of switchyard devices --json.");
         d->problems++;
     }
     sy_vk_instance_destroy(&instance);
@@ -203,8 +208,10 @@ static int read_arguments(doctor *d, int argc, char **argv)
         } else if (!strcmp(argv[i], "--device") && i + 1 < argc) {
             long n = strtol(argv[++i], &end, 10);
             if (*end || end == argv[i] || n < 0 || n > 255) {
-                fprintf(stderr, "switchyard doctor: --device takes the number of a device, not \"%s\". See switchyard devices.\n",
-                        argv[i]);
+                fprintf(
+                    stderr,
+                    "switchyard doctor: --device takes the number of a device, not \"%s\". See switchyard devices.\n",
+                    argv[i]);
                 return 3;
             }
             d->only = (int)n;

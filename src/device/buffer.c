@@ -1,5 +1,5 @@
-/* Buffers with memory of their own. There are few (arenas, weights, staging), so every one is an allocation, and nothing
- * fragments. Memory types are tried in the plan's order: a full heap falls through to the next best. */
+/* Buffers with memory of their own. There are few (arenas, weights, staging), so every one is an allocation, and
+ * nothing fragments. Memory types are tried in the plan's order: a full heap falls through to the next best. */
 #include "src/device/device.h"
 
 static const char *const use_text[SY_MEMORY_USES] = {"the device", "staging", "read-back"};
@@ -39,8 +39,9 @@ static bool fill(sy_vk_device *d, sy_memory_use use, const char *name, sy_vk_buf
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = buffer->size,
-        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT |
-                 VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                 VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                 VK_BUFFER_USAGE_TRANSFER_DST_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     VkMemoryRequirements needs;
@@ -67,8 +68,9 @@ bool sy_vk_buffer_create(sy_vk_device *d, sy_memory_use use, uint64_t size, cons
 {
     *buffer = (sy_vk_buffer){0};
     if (!size || size > d->plan->limits.allocation_bytes)
-        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "The buffer \"%s\" has %.1f MiB; one allocation of this device holds %.1f MiB.",
-                       name, (double)size / 1048576, (double)d->plan->limits.allocation_bytes / 1048576);
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY,
+                       "The buffer \"%s\" has %.1f MiB; one allocation of this device holds %.1f MiB.", name,
+                       (double)size / 1048576, (double)d->plan->limits.allocation_bytes / 1048576);
     buffer->size = (size + 3) & ~UINT64_C(3);
     if (fill(d, use, name, buffer, error))
         return true;
@@ -107,10 +109,12 @@ bool sy_vk_buffer_flush(sy_vk_device *d, const sy_vk_buffer *buffer, uint64_t of
     return sy_vk_check(d->vk.vkFlushMappedMemoryRanges(d->handle, 1, &range), error, "flushing memory to the device");
 }
 
-bool sy_vk_buffer_invalidate(sy_vk_device *d, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size, sy_error *error)
+bool sy_vk_buffer_invalidate(sy_vk_device *d, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size,
+                             sy_error *error)
 {
     if (buffer->coherent || !buffer->mapped || !size)
         return true;
     VkMappedMemoryRange range = atoms(d, buffer, offset, size);
-    return sy_vk_check(d->vk.vkInvalidateMappedMemoryRanges(d->handle, 1, &range), error, "reading memory of the device");
+    return sy_vk_check(d->vk.vkInvalidateMappedMemoryRanges(d->handle, 1, &range), error,
+                       "reading memory of the device");
 }

@@ -27,13 +27,15 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
         .enabledExtensionCount = plan->n_extensions,
         .ppEnabledExtensionNames = plan->extensions,
     };
-    return sy_vk_check(d->instance->vk.vkCreateDevice(d->physical, &info, NULL, &d->handle), error, "opening the device");
+    return sy_vk_check(d->instance->vk.vkCreateDevice(d->physical, &info, NULL, &d->handle), error,
+                       "opening the device");
 }
 
 sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error)
 {
     if (index >= instance->n_physicals) {
-        sy_fail(error, SY_CODE_NOT_FOUND, "There is no Vulkan device %u; this machine has %u.", index, instance->n_physicals);
+        sy_fail(error, SY_CODE_NOT_FOUND, "There is no Vulkan device %u; this machine has %u.", index,
+                instance->n_physicals);
         return NULL;
     }
     const sy_vk_physical *physical = &instance->physicals[index];
@@ -60,7 +62,8 @@ sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_e
     return d;
 }
 
-/* Memory that outlives its device is a bug of ours: said on the same way as what validation finds, so that tests fail. */
+/* Memory that outlives its device is a bug of ours: said on the same way as what validation finds, so that tests fail.
+ */
 static void report_leaks(const sy_vk_device *d)
 {
     uint64_t bytes = 0;
@@ -69,7 +72,8 @@ static void report_leaks(const sy_vk_device *d)
     if (!bytes && !d->n_buffers)
         return;
     char text[120];
-    snprintf(text, sizeof text, "device closed with %u buffers (%llu bytes) alive", d->n_buffers, (unsigned long long)bytes);
+    snprintf(text, sizeof text, "device closed with %u buffers (%llu bytes) alive", d->n_buffers,
+             (unsigned long long)bytes);
     d->instance->messages++;
     if (d->instance->params.message)
         d->instance->params.message(d->instance->params.user, SY_SEVERITY_ERROR, text);
@@ -98,10 +102,12 @@ uint64_t sy_vk_device_free_bytes(const sy_vk_device *d, sy_memory_use use)
     bound = total > used ? total - used : 0;
     if (sy_snapshot_has_extension(d->snapshot, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) &&
         d->instance->vk.vkGetPhysicalDeviceMemoryProperties2) {
-        VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+        VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
         VkPhysicalDeviceMemoryProperties2 memory = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, &budget};
         d->instance->vk.vkGetPhysicalDeviceMemoryProperties2(d->physical, &memory);
-        uint64_t now = budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
+        uint64_t now =
+            budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
         if (budget.heapBudget[heap] && now < bound)
             bound = now;
     }

@@ -25,25 +25,25 @@ typedef struct sy_vk_instance_params {
 
 /* What is called on an instance; volk's globals would belong to one instance only. */
 typedef struct sy_vk_instance_functions {
-#define SY_VK_INSTANCE_FUNCTIONS(X)                                                                \
-    X(vkDestroyInstance)                                                                           \
-    X(vkEnumeratePhysicalDevices)                                                                  \
-    X(vkEnumerateDeviceExtensionProperties)                                                        \
-    X(vkGetPhysicalDeviceProperties)                                                               \
-    X(vkGetPhysicalDeviceFeatures)                                                                 \
-    X(vkGetPhysicalDeviceMemoryProperties)                                                         \
-    X(vkGetPhysicalDeviceQueueFamilyProperties)                                                    \
-    X(vkCreateDevice)                                                                              \
+#define SY_VK_INSTANCE_FUNCTIONS(X)                                                                                    \
+    X(vkDestroyInstance)                                                                                               \
+    X(vkEnumeratePhysicalDevices)                                                                                      \
+    X(vkEnumerateDeviceExtensionProperties)                                                                            \
+    X(vkGetPhysicalDeviceProperties)                                                                                   \
+    X(vkGetPhysicalDeviceFeatures)                                                                                     \
+    X(vkGetPhysicalDeviceMemoryProperties)                                                                             \
+    X(vkGetPhysicalDeviceQueueFamilyProperties)                                                                        \
+    X(vkCreateDevice)                                                                                                  \
     X(vkGetDeviceProcAddr)
 /* Absent on Vulkan 1.0, or without their extension: NULL then. */
-#define SY_VK_INSTANCE_OPTIONAL_FUNCTIONS(X)                                                       \
-    X(vkGetPhysicalDeviceProperties2)                                                              \
-    X(vkGetPhysicalDeviceFeatures2)                                                                \
-    X(vkGetPhysicalDeviceMemoryProperties2)                                                        \
-    X(vkCreateDebugUtilsMessengerEXT)                                                              \
-    X(vkDestroyDebugUtilsMessengerEXT)                                                             \
-    X(vkSetDebugUtilsObjectNameEXT)                                                                \
-    X(vkCmdBeginDebugUtilsLabelEXT)                                                                \
+#define SY_VK_INSTANCE_OPTIONAL_FUNCTIONS(X)                                                                           \
+    X(vkGetPhysicalDeviceProperties2)                                                                                  \
+    X(vkGetPhysicalDeviceFeatures2)                                                                                    \
+    X(vkGetPhysicalDeviceMemoryProperties2)                                                                            \
+    X(vkCreateDebugUtilsMessengerEXT)                                                                                  \
+    X(vkDestroyDebugUtilsMessengerEXT)                                                                                 \
+    X(vkSetDebugUtilsObjectNameEXT)                                                                                    \
+    X(vkCmdBeginDebugUtilsLabelEXT)                                                                                    \
     X(vkCmdEndDebugUtilsLabelEXT)
 #define X(name) PFN_##name name;
     SY_VK_INSTANCE_FUNCTIONS(X)
@@ -71,7 +71,8 @@ typedef struct sy_vk_instance {
 } sy_vk_instance;
 
 /* Loads Vulkan and looks at its devices. NULL with SY_CODE_UNAVAILABLE when there is no loader; a machine without
- * drivers or devices is no error (n_physicals is 0; handle is NULL without any driver). With validation asked for and no layer installed: SY_CODE_UNAVAILABLE. */
+ * drivers or devices is no error (n_physicals is 0; handle is NULL without any driver). With validation asked for and
+ * no layer installed: SY_CODE_UNAVAILABLE. */
 sy_vk_instance *sy_vk_instance_create(const sy_vk_instance_params *params, sy_error *error);
 void sy_vk_instance_destroy(sy_vk_instance **instance); /* after all its devices */
 
@@ -81,10 +82,10 @@ typedef struct sy_vk_device {
     VkDevice handle;
     VkPhysicalDevice physical;
     struct VolkDeviceTable vk;
-    sy_vk_instance *instance;  /* outlives the device */
+    sy_vk_instance *instance; /* outlives the device */
     const sy_device_snapshot *snapshot;
-    const sy_device_plan *plan; /* both belong to the instance */
-    VkQueue queue;              /* external synchronisation: one thread at a time */
+    const sy_device_plan *plan;       /* both belong to the instance */
+    VkQueue queue;                    /* external synchronisation: one thread at a time */
     uint64_t heap_used[SY_MAX_HEAPS]; /* bytes of live buffers */
     uint32_t n_buffers;
 } sy_vk_device;
@@ -113,7 +114,7 @@ typedef struct sy_vk_buffer {
     VkBuffer handle;
     VkDeviceMemory memory;
     uint64_t size;
-    void *mapped;     /* the whole buffer, for as long as it lives, when its memory can be mapped; else NULL */
+    void *mapped; /* the whole buffer, for as long as it lives, when its memory can be mapped; else NULL */
     uint32_t heap;
     bool coherent;
     uint64_t allocated; /* bytes of memory behind it */
@@ -126,7 +127,8 @@ bool sy_vk_buffer_create(sy_vk_device *device, sy_memory_use use, uint64_t size,
 void sy_vk_buffer_destroy(sy_vk_device *device, sy_vk_buffer *buffer); /* zero is allowed; zeroes it */
 /* Make host writes visible to the device (before submitting), and device writes visible to the host (after waiting).
  * Do nothing on coherent memory. */
-bool sy_vk_buffer_flush(sy_vk_device *device, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size, sy_error *error);
+bool sy_vk_buffer_flush(sy_vk_device *device, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size,
+                        sy_error *error);
 bool sy_vk_buffer_invalidate(sy_vk_device *device, const sy_vk_buffer *buffer, uint64_t offset, uint64_t size,
                              sy_error *error);
 

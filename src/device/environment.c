@@ -224,7 +224,8 @@ static void check_drivers(search *s)
             add(s, SY_FINDING_NOTE, NULL, "%s=%.200s may hide drivers.", filters[i], value);
     if (!s->n_manifests)
         add(s, SY_FINDING_PROBLEM,
-            "Install one. Debian and Ubuntu: apt install mesa-vulkan-drivers (AMD, Intel, and a software driver for machines "
+            "Install one. Debian and Ubuntu: apt install mesa-vulkan-drivers (AMD, Intel, and a software driver for "
+            "machines "
             "without a GPU); NVIDIA: apt install nvidia-vulkan-icd.",
             "No Vulkan driver is installed: no manifest was found in any of the loader's folders (vulkan/icd.d).");
 }
@@ -240,11 +241,12 @@ static bool check_node(search *s, const char *path)
     }
     if (errno == EACCES || errno == EPERM)
         add(s, SY_FINDING_PROBLEM,
-            strstr(path, "/dri/")
-                ? "Add yourself to its group and log in again: sudo usermod -aG render,video $USER. In a container: pass the "
-                  "device and the group (--device /dev/dri --group-add render)."
-                : "Make the device node accessible (NVIDIA's packages install a udev rule). In a container: use the NVIDIA "
-                  "container toolkit.",
+            strstr(path, "/dri/") ? "Add yourself to its group and log in again: sudo usermod -aG render,video $USER. "
+                                    "In a container: pass the "
+                                    "device and the group (--device /dev/dri --group-add render)."
+                                  : "Make the device node accessible (NVIDIA's packages install a udev rule). In a "
+                                    "container: use the NVIDIA "
+                                    "container toolkit.",
             "%s exists but may not be opened by this user.", path);
     return false;
 }
@@ -262,7 +264,10 @@ static unsigned vendor_of(const search *s, const char *node)
 
 static const char *vendor_text(unsigned vendor)
 {
-    return vendor == 0x10de ? "an NVIDIA GPU" : vendor == 0x1002 ? "an AMD GPU" : vendor == 0x8086 ? "an Intel GPU" : "a GPU";
+    return vendor == 0x10de   ? "an NVIDIA GPU"
+           : vendor == 0x1002 ? "an AMD GPU"
+           : vendor == 0x8086 ? "an Intel GPU"
+                              : "a GPU";
 }
 
 static void check_nodes(search *s)
@@ -292,7 +297,8 @@ static void check_nodes(search *s)
     }
     if (nvidia && !s->nvidia_manifest)
         add(s, SY_FINDING_NOTE,
-            "Debian: apt install nvidia-vulkan-icd. In a container: NVIDIA_DRIVER_CAPABILITIES must name graphics, and the "
+            "Debian: apt install nvidia-vulkan-icd. In a container: NVIDIA_DRIVER_CAPABILITIES must name graphics, and "
+            "the "
             "manifest nvidia_icd.json must be inside.",
             "There is an NVIDIA GPU, but no manifest of NVIDIA's Vulkan driver.");
     if (!nodes)

@@ -1,6 +1,6 @@
-/* The Vulkan instance: loader, validation, and a look at every device. The loader library is loaded once a process, and volk
- * keeps its entry points in globals: each is written once, under the lock that every instance takes before it reads them.
- * They are the loader's own, the same for all drivers; everything else belongs to the instance. */
+/* The Vulkan instance: loader, validation, and a look at every device. The loader library is loaded once a process, and
+ * volk keeps its entry points in globals: each is written once, under the lock that every instance takes before it
+ * reads them. They are the loader's own, the same for all drivers; everything else belongs to the instance. */
 #include "src/device/device.h"
 #include "src/device/snapshot_read.h"
 
@@ -73,7 +73,8 @@ static VkDebugUtilsMessengerCreateInfoEXT messenger_info(sy_vk_instance *instanc
 {
     return (VkDebugUtilsMessengerCreateInfoEXT){
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageSeverity =
+            VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT,
         .pfnUserCallback = receive,
         .pUserData = instance,
@@ -83,9 +84,9 @@ static VkDebugUtilsMessengerCreateInfoEXT messenger_info(sy_vk_instance *instanc
 static bool load_functions(sy_vk_instance *instance, sy_error *error)
 {
     sy_vk_instance_functions *vk = &instance->vk;
-#define X(name)                                                                                    \
-    vk->name = (PFN_##name)vkGetInstanceProcAddr(instance->handle, #name);                         \
-    if (!vk->name)                                                                                 \
+#define X(name)                                                                                                        \
+    vk->name = (PFN_##name)vkGetInstanceProcAddr(instance->handle, #name);                                             \
+    if (!vk->name)                                                                                                     \
         return sy_fail(error, SY_CODE_DEVICE, "The Vulkan loader has no %s.", #name);
     SY_VK_INSTANCE_FUNCTIONS(X)
 #undef X
@@ -123,7 +124,8 @@ static bool create_handle(sy_vk_instance *instance, sy_error *error)
         .ppEnabledExtensionNames = extensions,
     };
     if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
-        application.apiVersion = VK_API_VERSION_1_0; /* such a loader refuses anything else; its devices are refused by the plan */
+        application.apiVersion =
+            VK_API_VERSION_1_0; /* such a loader refuses anything else; its devices are refused by the plan */
     if (instance->validated) {
         if (!has_layer(validation_layer))
             return sy_fail(error, SY_CODE_UNAVAILABLE,
@@ -136,8 +138,9 @@ static bool create_handle(sy_vk_instance *instance, sy_error *error)
             info.pNext = &features;
         }
     }
-    instance->labels = has_instance_extension(NULL, VK_EXT_DEBUG_UTILS_EXTENSION_NAME) ||
-                       (instance->validated && has_instance_extension(validation_layer, VK_EXT_DEBUG_UTILS_EXTENSION_NAME));
+    instance->labels =
+        has_instance_extension(NULL, VK_EXT_DEBUG_UTILS_EXTENSION_NAME) ||
+        (instance->validated && has_instance_extension(validation_layer, VK_EXT_DEBUG_UTILS_EXTENSION_NAME));
     if (instance->labels) {
         extensions[info.enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
         if (instance->validated) { /* chained: covers creation and destruction of the instance itself */
@@ -169,7 +172,7 @@ static bool create_messenger(sy_vk_instance *instance, sy_error *error)
 /* Usable before refused; then what is likely faster; then more memory. */
 static bool better(const sy_vk_physical *a, const sy_vk_physical *b)
 {
-    static const int by_type[] = {[SY_DEVICE_UNKNOWN] = 1, [SY_DEVICE_OTHER] = 1,   [SY_DEVICE_INTEGRATED] = 3,
+    static const int by_type[] = {[SY_DEVICE_UNKNOWN] = 1,  [SY_DEVICE_OTHER] = 1,   [SY_DEVICE_INTEGRATED] = 3,
                                   [SY_DEVICE_DISCRETE] = 4, [SY_DEVICE_VIRTUAL] = 2, [SY_DEVICE_CPU] = 0};
     if (a->plan.usable != b->plan.usable)
         return a->plan.usable;
@@ -223,8 +226,9 @@ static bool look_at_devices(sy_vk_instance *instance, sy_error *error)
 sy_vk_instance *sy_vk_instance_create(const sy_vk_instance_params *params, sy_error *error)
 {
     if (!load()) {
-        sy_fail(error, SY_CODE_UNAVAILABLE,
-                "The Vulkan loader libvulkan.so.1 cannot be loaded (Debian: libvulkan1). \"switchyard doctor\" says more.");
+        sy_fail(
+            error, SY_CODE_UNAVAILABLE,
+            "The Vulkan loader libvulkan.so.1 cannot be loaded (Debian: libvulkan1). \"switchyard doctor\" says more.");
         return NULL;
     }
     sy_vk_instance *instance = calloc(1, sizeof *instance);

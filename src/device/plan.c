@@ -1,20 +1,22 @@
-/* From snapshot to plan. Everything unknown is taken at Vulkan's guaranteed minimum, everything known is clamped to what
- * can be true (a "no bound" of 2^63 bytes is no bound on a heap of 8 GiB). A device is refused only for what no driver
- * setting can change: too old, no compute queue, no usable memory, less shared memory than kernels are made for. */
+/* From snapshot to plan. Everything unknown is taken at Vulkan's guaranteed minimum, everything known is clamped to
+ * what can be true (a "no bound" of 2^63 bytes is no bound on a heap of 8 GiB). A device is refused only for what no
+ * driver setting can change: too old, no compute queue, no usable memory, less shared memory than kernels are made for.
+ */
 #include "src/device/plan.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { /* Vulkan's bits, named here because plans need no Vulkan headers */
-    HEAP_DEVICE_LOCAL = 1,
-    DEVICE_LOCAL = 1,
-    HOST_VISIBLE = 2,
-    HOST_COHERENT = 4,
-    HOST_CACHED = 8,
-    SPECIAL = 0x1f0, /* lazily allocated, protected, AMD's device-coherent and -uncached, NVIDIA's RDMA: need a feature, or are slow */
-    QUEUE_GRAPHICS = 1,
-    QUEUE_COMPUTE = 2,
+       HEAP_DEVICE_LOCAL = 1,
+       DEVICE_LOCAL = 1,
+       HOST_VISIBLE = 2,
+       HOST_COHERENT = 4,
+       HOST_CACHED = 8,
+       SPECIAL = 0x1f0, /* lazily allocated, protected, AMD's device-coherent and -uncached, NVIDIA's RDMA: need a
+                           feature, or are slow */
+       QUEUE_GRAPHICS = 1,
+       QUEUE_COMPUTE = 2,
 };
 #define VERSION_1_2 (1u << 22 | 2u << 12)
 
@@ -39,10 +41,11 @@ static bool refused(const sy_device_snapshot *s, sy_device_plan *plan)
                  "with \"switchyard devices --json\".");
     else if (s->api_version < VERSION_1_2)
         snprintf(plan->refusal, sizeof plan->refusal,
-                 "The driver has Vulkan %s; Switchyard needs 1.2. A newer driver for this device may have it.", version);
+                 "The driver has Vulkan %s; Switchyard needs 1.2. A newer driver for this device may have it.",
+                 version);
     else if (s->limits.shared_bytes && s->limits.shared_bytes < 16384)
         snprintf(plan->refusal, sizeof plan->refusal,
-                 "The device has %u bytes of shared memory for compute; Vulkan promises 16384, and so many are needed.",
+                 "The device has %u bytes of shared memory for compute; Vulkan promises 16384, and so much is needed.",
                  s->limits.shared_bytes);
     else if (!compute)
         snprintf(plan->refusal, sizeof plan->refusal, "The device has no queue that computes.");
@@ -98,9 +101,10 @@ static int memory_score(const sy_device_snapshot *s, const sy_device_plan *plan,
         return -1;
     switch (use) {
     case SY_MEMORY_DEVICE:
-        /* On shared memory one that can be mapped saves the staging copy; elsewhere it may sit behind a small window. */
-        return (flags & DEVICE_LOCAL && !plan->any_heap ? 8 : 0) + (shared && (flags & HOST_VISIBLE) && (flags & HOST_COHERENT) ? 4 : 0) +
-               (flags & HOST_CACHED ? 0 : 1);
+        /* On shared memory one that can be mapped saves the staging copy; elsewhere it may sit behind a small window.
+         */
+        return (flags & DEVICE_LOCAL && !plan->any_heap ? 8 : 0) +
+               (shared && (flags & HOST_VISIBLE) && (flags & HOST_COHERENT) ? 4 : 0) + (flags & HOST_CACHED ? 0 : 1);
     case SY_MEMORY_STAGING:
         if (!(flags & HOST_VISIBLE))
             return -1;
@@ -194,15 +198,16 @@ static void set_limits(const sy_device_snapshot *s, sy_device_plan *plan)
     plan->atom_bytes = s->limits.atom_bytes ? s->limits.atom_bytes : 256; /* 256 is the most Vulkan allows */
 }
 
-/* Texel loads are the faster ones where the processor itself runs the shaders; a report that does not say how many elements
- * a view may have gets none. Indices are int in shaders, so more than 2^27 texels could not be told apart by word. */
+/* Texel loads are the faster ones where the processor itself runs the shaders; a report that does not say how many
+ * elements a view may have gets none. Indices are int in shaders, so more than 2^27 texels could not be told apart by
+ * word. */
 static void set_texels(const sy_device_snapshot *s, sy_device_plan *plan)
 {
     plan->limits.texel_elements = plan->limits.cpu ? at_most(s->limits.texel_elements, 1u << 27) : 0;
 }
 
-/* After the heap is known. Some drivers say 2^63 - 1, some nothing: the heap is a bound in any case, and where it is unknown
- * only Vulkan's minimum of 1 GiB is certain. */
+/* After the heap is known. Some drivers say 2^63 - 1, some nothing: the heap is a bound in any case, and where it is
+ * unknown only Vulkan's minimum of 1 GiB is certain. */
 static void set_allocation(const sy_device_snapshot *s, sy_device_plan *plan)
 {
     uint64_t floor = sy_limits_floor().allocation_bytes;

@@ -48,20 +48,21 @@ typedef struct sy_device_plan {
     /* Memory types by use, best first; a type the resource does not allow, or whose heap is full, is passed over. */
     uint8_t memory[SY_MEMORY_USES][SY_MAX_MEMORY_TYPES];
     uint32_t n_memory[SY_MEMORY_USES];
-    bool any_heap;             /* the device's own memory is not preferred (a quirk) */
-    bool unified;              /* the first device type can be mapped: no staging needed */
-    uint64_t atom_bytes;       /* flushes and invalidations of memory that is not coherent keep this alignment */
-    uint64_t heap_bytes;       /* size of the heap of the first device type; 0: unknown */
-    uint64_t budget_bytes;     /* how much of it is ours to plan with */
+    bool any_heap;         /* the device's own memory is not preferred (a quirk) */
+    bool unified;          /* the first device type can be mapped: no staging needed */
+    uint64_t atom_bytes;   /* flushes and invalidations of memory that is not coherent keep this alignment */
+    uint64_t heap_bytes;   /* size of the heap of the first device type; 0: unknown */
+    uint64_t budget_bytes; /* how much of it is ours to plan with */
 
     sy_limits limits;
     sy_device_tier tier;
-    bool timeline, host_query_reset; /* features to enable */
+    bool timeline, host_query_reset;            /* features to enable */
     const char *extensions[SY_PLAN_EXTENSIONS]; /* device extensions to enable; static strings */
     uint32_t n_extensions;
-    double submission_seconds; /* bound on the predicted time of one submission; 0: none (CPU drivers have no watchdog) */
+    double
+        submission_seconds; /* bound on the predicted time of one submission; 0: none (CPU drivers have no watchdog) */
 
-    uint64_t quirks;           /* bit i: sy_quirks[i] applies */
+    uint64_t quirks;                  /* bit i: sy_quirks[i] applies */
     const char *notes[SY_PLAN_NOTES]; /* what was assumed or avoided; static strings, for people */
     uint32_t n_notes;
 } sy_device_plan;

@@ -38,8 +38,8 @@ static bool put_memory(cJSON *object, const sy_device_plan *p)
             if (!array || !cJSON_AddItemToArray(array, cJSON_CreateNumber(p->memory[use][i])))
                 return false;
     }
-    return o && put(object, "heapBytes", (double)p->heap_bytes) && put(object, "budgetBytes", (double)p->budget_bytes) &&
-           cJSON_AddBoolToObject(object, "unified", p->unified);
+    return o && put(object, "heapBytes", (double)p->heap_bytes) &&
+           put(object, "budgetBytes", (double)p->budget_bytes) && cJSON_AddBoolToObject(object, "unified", p->unified);
 }
 
 static bool put_all(cJSON *o, const sy_device_plan *p)

@@ -20,7 +20,8 @@ static void limit_loops(sy_device_plan *plan)
 static bool is_software(const sy_device_snapshot *s)
 {
     return s->type == SY_DEVICE_CPU || is_lavapipe(s) ||
-           (s->vendor_id == VENDOR_GOOGLE && (s->driver_id == DRIVER_SWIFTSHADER || !strncmp(s->name, "SwiftShader", 11)));
+           (s->vendor_id == VENDOR_GOOGLE &&
+            (s->driver_id == DRIVER_SWIFTSHADER || !strncmp(s->name, "SwiftShader", 11)));
 }
 
 static void use_cpu(sy_device_plan *plan)
@@ -29,8 +30,8 @@ static void use_cpu(sy_device_plan *plan)
     plan->submission_seconds = 0;
 }
 
-/* Integrated graphics whose own heap is a small carve-out beside a large host heap: the same memory chips, so the large one
- * is as fast and the small one is soon full. */
+/* Integrated graphics whose own heap is a small carve-out beside a large host heap: the same memory chips, so the large
+ * one is as fast and the small one is soon full. */
 static bool has_small_carve_out(const sy_device_snapshot *s)
 {
     uint64_t own = 0, other = 0;
@@ -48,15 +49,19 @@ static void ignore_device_local(sy_device_plan *plan)
 }
 
 const sy_quirk sy_quirks[] = {
-    {"loop-limit", "Mesa's llvmpipe counts the turns of all loops of an invocation together; after 65,535 every loop ends after one turn.",
+    {"loop-limit",
+     "Mesa's llvmpipe counts the turns of all loops of an invocation together; after 65,535 every loop ends after one "
+     "turn.",
      "Kernels are made so that an invocation stays below.",
-     "Mesa, src/gallium/auxiliary/gallivm/lp_bld_limits.h and lp_bld_ir_common.c; tests/device/test_loops.c", is_lavapipe,
-     limit_loops},
-    {"software", "The driver runs shaders on the processor: shared memory is no faster than other memory, and nothing "
+     "Mesa, src/gallium/auxiliary/gallivm/lp_bld_limits.h and lp_bld_ir_common.c; tests/device/test_loops.c",
+     is_lavapipe, limit_loops},
+    {"software",
+     "The driver runs shaders on the processor: shared memory is no faster than other memory, and nothing "
      "ends long submissions.",
      "Kernels use wide register tiles without shared memory, and submissions are not split.",
      "VkPhysicalDeviceType of the driver; tests/device/test_plan.c", is_software, use_cpu},
-    {"small-carve-out", "The integrated device's own memory heap is under a quarter of the host's, and is the same memory.",
+    {"small-carve-out",
+     "The integrated device's own memory heap is under a quarter of the host's, and is the same memory.",
      "Everything is placed in the large heap.",
      "public reports of AMD integrated graphics with 256 MiB set aside in the firmware; tests/device/test_plan.c",
      has_small_carve_out, ignore_device_local},

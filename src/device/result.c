@@ -46,5 +46,6 @@ bool sy_vk_check(VkResult result, sy_error *error, const char *what)
     else if (result == VK_ERROR_DEVICE_LOST)
         code = SY_CODE_DEVICE_LOST;
     const char *text = sy_vk_result_text(result);
-    return text ? sy_fail(error, code, "%s: %s.", what, text) : sy_fail(error, code, "%s: VkResult %d.", what, (int)result);
+    return text ? sy_fail(error, code, "%s: %s.", what, text)
+                : sy_fail(error, code, "%s: VkResult %d.", what, (int)result);
 }

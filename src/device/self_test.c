@@ -1,8 +1,8 @@
-/* Each case is a graph in text form with inputs only; its inputs are numbers made from their index, so every run, on every
- * machine, computes the same. The oracle is the reference evaluator over the very program the device ran. Shapes are
- * odd on purpose: the edges of tiles are where drivers and kernels go wrong. Each case runs a few times and must give the
- * same bytes. Results are kept in a file a device and
- * driver, keyed by the hash of the kernels: new kernels or a new driver are tested anew. */
+/* Each case is a graph in text form with inputs only; its inputs are numbers made from their index, so every run, on
+ * every machine, computes the same. The oracle is the reference evaluator over the very program the device ran. Shapes
+ * are odd on purpose: the edges of tiles are where drivers and kernels go wrong. Each case runs a few times and must
+ * give the same bytes. Results are kept in a file a device and driver, keyed by the hash of the kernels: new kernels or
+ * a new driver are tested anew. */
 #include "src/device/self_test.h"
 
 #include "graph/base/file.h"
@@ -20,6 +20,7 @@
 /* f32 everywhere, sums of some hundred terms: what is right is far below, what is wrong far above. */
 static const double TOLERANCE = 2e-5;
 
+/* clang-format off */
 static const struct {
     const char *name, *graph;
 } cases[] = {
@@ -82,7 +83,8 @@ static const struct {
                      "  %y = matmul(%x, %w)\n"
                      "  output \"y\" %y\n"
                      "}\n"},
-    {"gate and up", "graph \"gate_up\" {\n" /* weights that are known when they are loaded: both matmuls are one kernel */
+    /* Weights that are known when they are loaded: both matmuls are one kernel. */
+    {"gate and up", "graph \"gate_up\" {\n"
                     "  %x = input \"x\" : f32[77,60]\n"
                     "  %i = iota axis=0 : f32[2640]\n"
                     "  %a = const 0.37 : f32[1]\n"
@@ -190,6 +192,8 @@ static const struct {
                        "}\n"},
 };
 
+/* clang-format on */
+
 const char *sy_self_test_graph(uint32_t index, const char **name)
 {
     if (index >= sizeof cases / sizeof *cases)
@@ -222,7 +226,8 @@ static void fill(void *data, const sy_type *type, uint32_t seed)
             ((uint16_t *)data)[i] = (uint16_t)(bits32 >> 16);
         } else if (type->dtype == SY_F16) {
             /* Exact, and no subnormals: |x| is 0 or at least 1/64. */
-            uint32_t half = x == 0 ? 0 : (bits32 >> 16 & 0x8000) | ((bits32 >> 23 & 0xff) - 112) << 10 | (bits32 >> 13 & 0x3ff);
+            uint32_t half =
+                x == 0 ? 0 : (bits32 >> 16 & 0x8000) | ((bits32 >> 23 & 0xff) - 112) << 10 | (bits32 >> 13 & 0x3ff);
             ((uint16_t *)data)[i] = (uint16_t)half;
         } else {
             ((uint32_t *)data)[i] = bits % 7;
@@ -256,7 +261,8 @@ static bool compare(const sy_session_result *got, const sy_session_result *wante
     if (wanted->type.dtype != SY_F32) {
         if (!memcmp(got->data, wanted->data, wanted->bytes))
             return true;
-        snprintf(test->message, sizeof test->message, "Output \"%s\" (whole numbers) is not what it should be.", wanted->name);
+        snprintf(test->message, sizeof test->message, "Output \"%s\" (whole numbers) is not what it should be.",
+                 wanted->name);
         return false;
     }
     const float *a = got->data, *b = wanted->data;
@@ -269,12 +275,13 @@ static bool compare(const sy_session_result *got, const sy_session_result *wante
         test->error = error;
     if (error <= TOLERANCE)
         return true;
-    snprintf(test->message, sizeof test->message, "Output \"%s\" is off by %.2g of its size; %.2g is allowed.", wanted->name,
-             error, TOLERANCE);
+    snprintf(test->message, sizeof test->message, "Output \"%s\" is off by %.2g of its size; %.2g is allowed.",
+             wanted->name, error, TOLERANCE);
     return false;
 }
 
-static bool run(sy_vk_device *device, const sy_program *program, sy_session **session, const char *cache, sy_error *error)
+static bool run(sy_vk_device *device, const sy_program *program, sy_session **session, const char *cache,
+                sy_error *error)
 {
     sy_session_params params = {.device = device, .step = program, .cache_directory = cache};
     *session = sy_session_create(&params, error);
@@ -376,8 +383,8 @@ static bool result_path(const sy_vk_device *device, const char *cache, char *pat
     const sy_device_snapshot *s = device->snapshot;
     if (!cache)
         return false;
-    snprintf(key, sizeof key, "%s/%x/%x/%s/%s/%x/%s", s->name, s->vendor_id, s->device_id, s->driver_name, s->driver_info,
-             s->driver_version, s->cache_uuid);
+    snprintf(key, sizeof key, "%s/%x/%x/%s/%s/%x/%s", s->name, s->vendor_id, s->device_id, s->driver_name,
+             s->driver_info, s->driver_version, s->cache_uuid);
     sy_hash_text(sy_hash_bytes(key, strlen(key), 0), hash);
     int n = snprintf(path, room, "%s/self-test-%s.json", cache, hash);
     return n > 0 && (size_t)n < room;
@@ -402,7 +409,8 @@ static bool take_stored(const cJSON *results, sy_self_test_case *test, bool *kno
 {
     const cJSON *row = cJSON_GetObjectItemCaseSensitive(results, test->name);
     const cJSON *hash = cJSON_GetObjectItemCaseSensitive(row, "kernels");
-    const cJSON *ok = cJSON_GetObjectItemCaseSensitive(row, "passed"), *error = cJSON_GetObjectItemCaseSensitive(row, "error");
+    const cJSON *ok = cJSON_GetObjectItemCaseSensitive(row, "passed"),
+                *error = cJSON_GetObjectItemCaseSensitive(row, "error");
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(row, "message");
     *known = cJSON_IsBool(ok);
     *passed = cJSON_IsTrue(ok);

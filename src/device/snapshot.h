@@ -19,65 +19,65 @@
 typedef enum sy_answer { SY_UNKNOWN, SY_NO, SY_YES } sy_answer;
 
 /* Limits: type, field, name (Vulkan's, and the key in JSON). */
-#define SY_DEVICE_LIMIT_LIST(X)                                                                    \
-    X(uint32_t, shared_bytes, "maxComputeSharedMemorySize")                                        \
-    X(uint32_t, invocations, "maxComputeWorkGroupInvocations")                                     \
-    X(uint32_t, storage_range, "maxStorageBufferRange")                                            \
-    X(uint64_t, allocation_bytes, "maxMemoryAllocationSize")                                       \
-    X(uint64_t, buffer_bytes, "maxBufferSize")                                                     \
-    X(uint32_t, allocations, "maxMemoryAllocationCount")                                           \
-    X(uint32_t, push_bytes, "maxPushConstantsSize")                                                \
-    X(uint32_t, stage_storage_buffers, "maxPerStageDescriptorStorageBuffers")                      \
-    X(uint32_t, set_storage_buffers, "maxDescriptorSetStorageBuffers")                             \
-    X(uint32_t, stage_resources, "maxPerStageResources")                                           \
-    X(uint32_t, bound_sets, "maxBoundDescriptorSets")                                              \
-    X(uint32_t, uniform_range, "maxUniformBufferRange")                                            \
-    X(uint64_t, storage_alignment, "minStorageBufferOffsetAlignment")                              \
-    X(uint32_t, texel_elements, "maxTexelBufferElements")                                          \
-    X(uint64_t, texel_alignment, "minTexelBufferOffsetAlignment")                                  \
-    X(uint64_t, atom_bytes, "nonCoherentAtomSize")                                                 \
+#define SY_DEVICE_LIMIT_LIST(X)                                                                                        \
+    X(uint32_t, shared_bytes, "maxComputeSharedMemorySize")                                                            \
+    X(uint32_t, invocations, "maxComputeWorkGroupInvocations")                                                         \
+    X(uint32_t, storage_range, "maxStorageBufferRange")                                                                \
+    X(uint64_t, allocation_bytes, "maxMemoryAllocationSize")                                                           \
+    X(uint64_t, buffer_bytes, "maxBufferSize")                                                                         \
+    X(uint32_t, allocations, "maxMemoryAllocationCount")                                                               \
+    X(uint32_t, push_bytes, "maxPushConstantsSize")                                                                    \
+    X(uint32_t, stage_storage_buffers, "maxPerStageDescriptorStorageBuffers")                                          \
+    X(uint32_t, set_storage_buffers, "maxDescriptorSetStorageBuffers")                                                 \
+    X(uint32_t, stage_resources, "maxPerStageResources")                                                               \
+    X(uint32_t, bound_sets, "maxBoundDescriptorSets")                                                                  \
+    X(uint32_t, uniform_range, "maxUniformBufferRange")                                                                \
+    X(uint64_t, storage_alignment, "minStorageBufferOffsetAlignment")                                                  \
+    X(uint32_t, texel_elements, "maxTexelBufferElements")                                                              \
+    X(uint64_t, texel_alignment, "minTexelBufferOffsetAlignment")                                                      \
+    X(uint64_t, atom_bytes, "nonCoherentAtomSize")                                                                     \
     X(uint64_t, copy_alignment, "optimalBufferCopyOffsetAlignment")
 
 /* Features: field, name (Vulkan's, and the key in JSON). */
-#define SY_DEVICE_FEATURE_LIST(X)                                                                  \
-    X(float16, "shaderFloat16")                                                                    \
-    X(float64, "shaderFloat64")                                                                    \
-    X(int8, "shaderInt8")                                                                          \
-    X(int16, "shaderInt16")                                                                        \
-    X(int64, "shaderInt64")                                                                        \
-    X(storage16, "storageBuffer16BitAccess")                                                       \
-    X(uniform16, "uniformAndStorageBuffer16BitAccess")                                             \
-    X(push16, "storagePushConstant16")                                                             \
-    X(storage8, "storageBuffer8BitAccess")                                                         \
-    X(uniform8, "uniformAndStorageBuffer8BitAccess")                                               \
-    X(push8, "storagePushConstant8")                                                               \
-    X(timeline_semaphore, "timelineSemaphore")                                                     \
-    X(synchronization2, "synchronization2")                                                        \
-    X(buffer_device_address, "bufferDeviceAddress")                                                \
-    X(descriptor_indexing, "descriptorIndexing")                                                   \
-    X(runtime_descriptor_array, "runtimeDescriptorArray")                                          \
-    X(memory_model, "vulkanMemoryModel")                                                           \
-    X(memory_model_device, "vulkanMemoryModelDeviceScope")                                         \
-    X(scalar_layout, "scalarBlockLayout")                                                          \
-    X(uniform_standard_layout, "uniformBufferStandardLayout")                                      \
-    X(host_query_reset, "hostQueryReset")                                                          \
-    X(subgroup_extended_types, "shaderSubgroupExtendedTypes")                                      \
-    X(subgroup_dynamic_id, "subgroupBroadcastDynamicId")                                           \
-    X(subgroup_size_control, "subgroupSizeControl")                                                \
-    X(full_subgroups, "computeFullSubgroups")                                                      \
-    X(int64_atomics, "shaderBufferInt64Atomics")                                                   \
-    X(float_atomics, "shaderBufferFloat32AtomicAdd")                                               \
-    X(dot_product, "shaderIntegerDotProduct")                                                      \
-    X(zero_shared, "shaderZeroInitializeWorkgroupMemory")                                          \
-    X(shared_layout, "workgroupMemoryExplicitLayout")                                              \
-    X(maintenance4, "maintenance4")                                                                \
-    X(pipeline_cache_control, "pipelineCreationCacheControl")                                      \
-    X(cooperative_matrix, "cooperativeMatrix")                                                     \
-    X(bfloat16, "shaderBFloat16Type")                                                              \
-    X(robust_buffers, "robustBufferAccess")                                                        \
-    X(dynamic_buffer_index, "shaderStorageBufferArrayDynamicIndexing")                             \
-    X(variable_pointers, "variablePointers")                                                       \
-    X(sparse_binding, "sparseBinding")                                                             \
+#define SY_DEVICE_FEATURE_LIST(X)                                                                                      \
+    X(float16, "shaderFloat16")                                                                                        \
+    X(float64, "shaderFloat64")                                                                                        \
+    X(int8, "shaderInt8")                                                                                              \
+    X(int16, "shaderInt16")                                                                                            \
+    X(int64, "shaderInt64")                                                                                            \
+    X(storage16, "storageBuffer16BitAccess")                                                                           \
+    X(uniform16, "uniformAndStorageBuffer16BitAccess")                                                                 \
+    X(push16, "storagePushConstant16")                                                                                 \
+    X(storage8, "storageBuffer8BitAccess")                                                                             \
+    X(uniform8, "uniformAndStorageBuffer8BitAccess")                                                                   \
+    X(push8, "storagePushConstant8")                                                                                   \
+    X(timeline_semaphore, "timelineSemaphore")                                                                         \
+    X(synchronization2, "synchronization2")                                                                            \
+    X(buffer_device_address, "bufferDeviceAddress")                                                                    \
+    X(descriptor_indexing, "descriptorIndexing")                                                                       \
+    X(runtime_descriptor_array, "runtimeDescriptorArray")                                                              \
+    X(memory_model, "vulkanMemoryModel")                                                                               \
+    X(memory_model_device, "vulkanMemoryModelDeviceScope")                                                             \
+    X(scalar_layout, "scalarBlockLayout")                                                                              \
+    X(uniform_standard_layout, "uniformBufferStandardLayout")                                                          \
+    X(host_query_reset, "hostQueryReset")                                                                              \
+    X(subgroup_extended_types, "shaderSubgroupExtendedTypes")                                                          \
+    X(subgroup_dynamic_id, "subgroupBroadcastDynamicId")                                                               \
+    X(subgroup_size_control, "subgroupSizeControl")                                                                    \
+    X(full_subgroups, "computeFullSubgroups")                                                                          \
+    X(int64_atomics, "shaderBufferInt64Atomics")                                                                       \
+    X(float_atomics, "shaderBufferFloat32AtomicAdd")                                                                   \
+    X(dot_product, "shaderIntegerDotProduct")                                                                          \
+    X(zero_shared, "shaderZeroInitializeWorkgroupMemory")                                                              \
+    X(shared_layout, "workgroupMemoryExplicitLayout")                                                                  \
+    X(maintenance4, "maintenance4")                                                                                    \
+    X(pipeline_cache_control, "pipelineCreationCacheControl")                                                          \
+    X(cooperative_matrix, "cooperativeMatrix")                                                                         \
+    X(bfloat16, "shaderBFloat16Type")                                                                                  \
+    X(robust_buffers, "robustBufferAccess")                                                                            \
+    X(dynamic_buffer_index, "shaderStorageBufferArrayDynamicIndexing")                                                 \
+    X(variable_pointers, "variablePointers")                                                                           \
+    X(sparse_binding, "sparseBinding")                                                                                 \
     X(protected_memory, "protectedMemory")
 
 /* A type: values are VkPhysicalDeviceType + 1, so that 0 is unknown. */
@@ -100,7 +100,7 @@ typedef struct sy_device_snapshot {
     uint32_t driver_version; /* encoded as each vendor likes */
     uint32_t driver_id;      /* VkDriverId: a hint only, see plan.c */
     char driver_name[256], driver_info[256];
-    char cache_uuid[33];     /* pipelineCacheUUID, hexadecimal */
+    char cache_uuid[33]; /* pipelineCacheUUID, hexadecimal */
 
     struct {
 #define X(type, field, text) type field;
@@ -111,11 +111,11 @@ typedef struct sy_device_snapshot {
     } limits;
 
     struct {
-        uint32_t size, min, max;       /* lanes; min = max = 0 when the driver cannot say */
-        uint32_t max_in_group;         /* maxComputeWorkgroupSubgroups: counts when a size is required */
-        uint32_t operations;           /* VkSubgroupFeatureFlags */
-        sy_answer in_compute;          /* operations are allowed in compute shaders */
-        sy_answer selectable;          /* compute is among requiredSubgroupSizeStages */
+        uint32_t size, min, max; /* lanes; min = max = 0 when the driver cannot say */
+        uint32_t max_in_group;   /* maxComputeWorkgroupSubgroups: counts when a size is required */
+        uint32_t operations;     /* VkSubgroupFeatureFlags */
+        sy_answer in_compute;    /* operations are allowed in compute shaders */
+        sy_answer selectable;    /* compute is among requiredSubgroupSizeStages */
     } subgroup;
 
     struct {
@@ -143,7 +143,8 @@ typedef struct sy_device_snapshot {
     } matrices[SY_MAX_MATRICES];
 
     uint32_t n_extensions;  /* how many the driver has */
-    char extensions[24576]; /* their names, sorted, each followed by one space; fewer than n_extensions if the report left some out */
+    char extensions[24576]; /* their names, sorted, each followed by one space; fewer than n_extensions if the report
+                               left some out */
 } sy_device_snapshot;
 
 bool sy_snapshot_has_extension(const sy_device_snapshot *snapshot, const char *name);

@@ -14,10 +14,12 @@ typedef struct names {
     const char *text;
 } names;
 
+/* clang-format off */
 static const names heap_names[] = {{1, "deviceLocal"}, {2, "multiInstance"}, {0, NULL}};
 static const names type_names[] = {{1, "deviceLocal"},    {2, "hostVisible"}, {4, "hostCoherent"},
                                    {8, "hostCached"},     {16, "lazilyAllocated"}, {32, "protected"},
-                                   {64, "deviceCoherentAMD"}, {128, "deviceUncachedAMD"}, {256, "rdmaCapableNV"}, {0, NULL}};
+                                   {64, "deviceCoherentAMD"}, {128, "deviceUncachedAMD"},
+                                   {256, "rdmaCapableNV"}, {0, NULL}};
 static const names queue_names[] = {{1, "graphics"},      {2, "compute"},       {4, "transfer"},
                                     {8, "sparseBinding"}, {16, "protected"},    {32, "videoDecode"},
                                     {64, "videoEncode"},  {256, "opticalFlowNV"}, {0, NULL}};
@@ -25,6 +27,7 @@ static const names subgroup_names[] = {
     {1, "basic"},         {2, "vote"},       {4, "arithmetic"}, {8, "ballot"},  {16, "shuffle"},
     {32, "shuffleRelative"}, {64, "clustered"}, {128, "quad"},     {256, "partitionedNV"}, {512, "rotate"},
     {1024, "rotateClustered"}, {0, NULL}};
+/* clang-format on */
 
 /* ---- writing ---- */
 
@@ -319,16 +322,15 @@ static bool get_flags(const cJSON *object, const char *key, const names *table, 
         return true;
     if (!cJSON_IsArray(array))
         return bad(error, key, "a list of flags");
-    cJSON_ArrayForEach(item, array)
-    {
+    cJSON_ArrayForEach (item, array) {
         const names *row = table;
         uint64_t bits = 0;
         if (cJSON_IsString(item)) {
             while (row->text && strcmp(row->text, item->valuestring))
                 row++;
             if (!row->text)
-                return sy_fail(error, SY_CODE_INVALID_FILE, "The device snapshot's \"%s\" has an unknown flag \"%.60s\".",
-                               key, item->valuestring);
+                return sy_fail(error, SY_CODE_INVALID_FILE,
+                               "The device snapshot's \"%s\" has an unknown flag \"%.60s\".", key, item->valuestring);
             bits = row->bit;
         } else if (!whole(item, key, UINT32_MAX, &bits, error)) {
             return false;
@@ -366,12 +368,12 @@ static bool get_list(const cJSON *object, const char *key, uint32_t max, const c
 static bool read_limits(const cJSON *o, sy_device_snapshot *s, sy_error *error)
 {
     uint64_t v;
-#define X(type, field, key)                                                                        \
-    v = 0;                                                                                         \
-    if (!get_u64(o, key, &v, error))                                                               \
-        return false;                                                                              \
-    if (v > (type)-1)                                                                              \
-        return bad(error, key, "in range");                                                        \
+#define X(type, field, key)                                                                                            \
+    v = 0;                                                                                                             \
+    if (!get_u64(o, key, &v, error))                                                                                   \
+        return false;                                                                                                  \
+    if (v > (type)-1)                                                                                                  \
+        return bad(error, key, "in range");                                                                            \
     s->limits.field = (type)v;
     SY_DEVICE_LIMIT_LIST(X)
 #undef X
@@ -386,8 +388,7 @@ static bool read_limits(const cJSON *o, sy_device_snapshot *s, sy_error *error)
 static bool read_subgroup(const cJSON *o, sy_device_snapshot *s, sy_error *error)
 {
     return get_u32(o, "size", &s->subgroup.size, error) && get_u32(o, "min", &s->subgroup.min, error) &&
-           get_u32(o, "max", &s->subgroup.max, error) &&
-           get_u32(o, "maxInGroup", &s->subgroup.max_in_group, error) &&
+           get_u32(o, "max", &s->subgroup.max, error) && get_u32(o, "maxInGroup", &s->subgroup.max_in_group, error) &&
            get_flags(o, "operations", subgroup_names, &s->subgroup.operations, error) &&
            get_answer(o, "inCompute", &s->subgroup.in_compute, error) &&
            get_answer(o, "sizeSelectable", &s->subgroup.selectable, error);
@@ -399,8 +400,7 @@ static bool read_memory(const cJSON *o, sy_device_snapshot *s, sy_error *error)
     uint32_t n, i = 0;
     if (!get_list(o, "memoryHeaps", SY_MAX_HEAPS, &list, &s->n_heaps, error))
         return false;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         if (!cJSON_IsObject(item))
             return bad(error, "memoryHeaps", "a list of objects");
         if (!get_u64(item, "size", &s->heaps[i].size, error) ||
@@ -411,8 +411,7 @@ static bool read_memory(const cJSON *o, sy_device_snapshot *s, sy_error *error)
     if (!get_list(o, "memoryTypes", SY_MAX_MEMORY_TYPES, &list, &s->n_types, error))
         return false;
     i = 0;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         if (!cJSON_IsObject(item))
             return bad(error, "memoryTypes", "a list of objects");
         if (!get_u32(item, "heap", &s->types[i].heap, error) ||
@@ -426,8 +425,7 @@ static bool read_memory(const cJSON *o, sy_device_snapshot *s, sy_error *error)
         return false;
     s->n_families = n;
     i = 0;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach (item, list) {
         if (!cJSON_IsObject(item))
             return bad(error, "queueFamilies", "a list of objects");
         if (!get_flags(item, "flags", queue_names, &s->families[i].flags, error) ||
@@ -445,8 +443,7 @@ static bool read_matrices(const cJSON *o, sy_device_snapshot *s, sy_error *error
     uint32_t i = 0;
     if (!get_list(o, "cooperativeMatrices", SY_MAX_MATRICES, &list, &s->n_matrices, error))
         return false;
-    cJSON_ArrayForEach(row, list)
-    {
+    cJSON_ArrayForEach (row, list) {
         uint32_t *m = &s->matrices[i].m;
         if (!cJSON_IsArray(row) || cJSON_GetArraySize(row) != 9 || !cJSON_IsBool(cJSON_GetArrayItem(row, 8)))
             return bad(error, "cooperativeMatrices", "a list of [m, n, k, a, b, c, r, scope, saturating]");
@@ -467,7 +464,7 @@ static bool read_extensions(const cJSON *o, sy_device_snapshot *s, sy_error *err
     uint32_t n;
     if (!get_list(o, "extensions", 4096, &list, &n, error) || !get_u32(o, "extensionCount", &s->n_extensions, error))
         return false;
-    cJSON_ArrayForEach(item, list)
+    cJSON_ArrayForEach (item, list)
         if (!cJSON_IsString(item) || !sy_snapshot_add_extension(s, item->valuestring))
             return bad(error, "extensions", "a list of extension names");
     if (s->n_extensions < n)
@@ -501,17 +498,16 @@ bool sy_snapshot_from_json(const cJSON *o, sy_device_snapshot *s, sy_error *erro
         return false;
     bool ok = get_text(o, "name", s->name, sizeof s->name, error) && get_u32(o, "vendorID", &s->vendor_id, error) &&
               get_u32(o, "deviceID", &s->device_id, error) && read_type(o, s, error) &&
-              get_version(o, "apiVersion", &s->api_version, error) &&
-              get_u32(driver, "id", &s->driver_id, error) &&
+              get_version(o, "apiVersion", &s->api_version, error) && get_u32(driver, "id", &s->driver_id, error) &&
               get_text(driver, "name", s->driver_name, sizeof s->driver_name, error) &&
               get_text(driver, "info", s->driver_info, sizeof s->driver_info, error) &&
               get_u32(driver, "version", &s->driver_version, error) &&
               get_text(o, "pipelineCacheUUID", s->cache_uuid, sizeof s->cache_uuid, error) &&
               read_limits(limits, s, error) && read_subgroup(subgroup, s, error) && read_memory(o, s, error);
     sy_answer answer;
-#define X(field, key)                                                                              \
-    answer = SY_UNKNOWN;                                                                           \
-    ok = ok && get_answer(features, key, &answer, error);                                          \
+#define X(field, key)                                                                                                  \
+    answer = SY_UNKNOWN;                                                                                               \
+    ok = ok && get_answer(features, key, &answer, error);                                                              \
     s->features.field = (uint8_t)answer;
     SY_DEVICE_FEATURE_LIST(X)
 #undef X

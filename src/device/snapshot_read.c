@@ -1,5 +1,6 @@
-/* A snapshot from a driver: the only part that calls Vulkan. The instance asks for Vulkan 1.2, so what later versions took in is
- * read through its extension, which drivers go on listing; a structure is chained only when its extension is there. */
+/* A snapshot from a driver: the only part that calls Vulkan. The instance asks for Vulkan 1.2, so what later versions
+ * took in is read through its extension, which drivers go on listing; a structure is chained only when its extension is
+ * there. */
 #include "src/device/snapshot_read.h"
 
 #include <stdlib.h>
@@ -8,9 +9,9 @@
 
 /* Newer than the headers this builds with; numbers and layouts are those of the Vulkan registry. */
 #ifndef VK_KHR_cooperative_matrix
-#define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
+#define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME                          "VK_KHR_cooperative_matrix"
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR ((VkStructureType)1000506000)
-#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR ((VkStructureType)1000506001)
+#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR               ((VkStructureType)1000506001)
 typedef struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
     VkStructureType sType;
     void *pNext;
@@ -26,7 +27,7 @@ typedef struct VkCooperativeMatrixPropertiesKHR {
 } VkCooperativeMatrixPropertiesKHR;
 #endif
 #ifndef VK_KHR_shader_bfloat16
-#define VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME "VK_KHR_shader_bfloat16"
+#define VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME                          "VK_KHR_shader_bfloat16"
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR ((VkStructureType)1000141000)
 typedef struct VkPhysicalDeviceShaderBfloat16FeaturesKHR {
     VkStructureType sType;
@@ -36,7 +37,8 @@ typedef struct VkPhysicalDeviceShaderBfloat16FeaturesKHR {
     VkBool32 shaderBFloat16CooperativeMatrix;
 } VkPhysicalDeviceShaderBfloat16FeaturesKHR;
 #endif
-typedef VkResult(VKAPI_PTR *matrix_properties_function)(VkPhysicalDevice, uint32_t *, VkCooperativeMatrixPropertiesKHR *);
+typedef VkResult(VKAPI_PTR *matrix_properties_function)(VkPhysicalDevice, uint32_t *,
+                                                        VkCooperativeMatrixPropertiesKHR *);
 
 static uint8_t answer(VkBool32 yes)
 {
@@ -92,7 +94,8 @@ static void read_core(const VkPhysicalDeviceProperties *p, const VkPhysicalDevic
     snprintf(s->name, sizeof s->name, "%s", p->deviceName);
     s->vendor_id = p->vendorID;
     s->device_id = p->deviceID;
-    s->type = (unsigned)p->deviceType <= VK_PHYSICAL_DEVICE_TYPE_CPU ? (sy_device_type)(p->deviceType + 1) : SY_DEVICE_OTHER;
+    s->type =
+        (unsigned)p->deviceType <= VK_PHYSICAL_DEVICE_TYPE_CPU ? (sy_device_type)(p->deviceType + 1) : SY_DEVICE_OTHER;
     s->api_version = p->apiVersion;
     s->driver_version = p->driverVersion;
     for (size_t i = 0; i < VK_UUID_SIZE; i++)
@@ -124,8 +127,7 @@ static void read_core(const VkPhysicalDeviceProperties *p, const VkPhysicalDevic
 }
 
 /* Puts a structure at the front of a chain. */
-#define CHAIN(head, structure)                                                                     \
-    ((structure).pNext = *(head), *(head) = &(structure))
+#define CHAIN(head, structure) ((structure).pNext = *(head), *(head) = &(structure))
 
 static void read_properties2(const sy_vk_instance_functions *vk, VkPhysicalDevice device, sy_device_snapshot *s)
 {
@@ -176,28 +178,30 @@ static void read_features2(const sy_vk_instance_functions *vk, VkPhysicalDevice 
     VkPhysicalDeviceVariablePointersFeatures pointers = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VARIABLE_POINTERS_FEATURES};
     VkPhysicalDeviceProtectedMemoryFeatures protected = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROTECTED_MEMORY_FEATURES};
     VkPhysicalDeviceVulkan12Features f12 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
-#define OPTIONAL(X)                                                                                \
-    X(sync, Synchronization2, SYNCHRONIZATION_2, HAS("VK_KHR_synchronization2"))           \
-    X(size, SubgroupSizeControl, SUBGROUP_SIZE_CONTROL, HAS("VK_EXT_subgroup_size_control")) \
-    X(dot, ShaderIntegerDotProduct, SHADER_INTEGER_DOT_PRODUCT, HAS("VK_KHR_shader_integer_dot_product")) \
-    X(zero, ZeroInitializeWorkgroupMemory, ZERO_INITIALIZE_WORKGROUP_MEMORY,                       \
-      HAS("VK_KHR_zero_initialize_workgroup_memory"))                                       \
-    X(maintenance, Maintenance4, MAINTENANCE_4, HAS("VK_KHR_maintenance4"))                 \
-    X(cache, PipelineCreationCacheControl, PIPELINE_CREATION_CACHE_CONTROL,                        \
+#define OPTIONAL(X)                                                                                                    \
+    X(sync, Synchronization2, SYNCHRONIZATION_2, HAS("VK_KHR_synchronization2"))                                       \
+    X(size, SubgroupSizeControl, SUBGROUP_SIZE_CONTROL, HAS("VK_EXT_subgroup_size_control"))                           \
+    X(dot, ShaderIntegerDotProduct, SHADER_INTEGER_DOT_PRODUCT, HAS("VK_KHR_shader_integer_dot_product"))              \
+    X(zero, ZeroInitializeWorkgroupMemory, ZERO_INITIALIZE_WORKGROUP_MEMORY,                                           \
+      HAS("VK_KHR_zero_initialize_workgroup_memory"))                                                                  \
+    X(maintenance, Maintenance4, MAINTENANCE_4, HAS("VK_KHR_maintenance4"))                                            \
+    X(cache, PipelineCreationCacheControl, PIPELINE_CREATION_CACHE_CONTROL,                                            \
       HAS("VK_EXT_pipeline_creation_cache_control"))
-#define X(name, type, constant, present)                                                           \
-    VkPhysicalDevice##type##Features name = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_##constant##_FEATURES}; \
-    bool has_##name = present;                                                                     \
-    if (has_##name)                                                                                \
+#define X(name, type, constant, present)                                                                               \
+    VkPhysicalDevice##type##Features name = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_##constant##_FEATURES};                 \
+    bool has_##name = present;                                                                                         \
+    if (has_##name)                                                                                                    \
         CHAIN(&f.pNext, name);
     OPTIONAL(X)
 #undef X
     VkPhysicalDeviceWorkgroupMemoryExplicitLayoutFeaturesKHR layout = {
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_WORKGROUP_MEMORY_EXPLICIT_LAYOUT_FEATURES_KHR};
-    VkPhysicalDeviceShaderAtomicFloatFeaturesEXT atomics = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_ATOMIC_FLOAT_FEATURES_EXT};
+    VkPhysicalDeviceShaderAtomicFloatFeaturesEXT atomics = {
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_ATOMIC_FLOAT_FEATURES_EXT};
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
-    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR};
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR};
     CHAIN(&f.pNext, storage16);
     CHAIN(&f.pNext, pointers);
     CHAIN(&f.pNext, protected);
@@ -286,7 +290,8 @@ bool sy_snapshot_read(const sy_vk_instance *instance, VkPhysicalDevice device, s
     if (!read_extensions(vk, device, s, error))
         return false;
     read_memory_and_queues(vk, device, s);
-    if (s->api_version >= VK_API_VERSION_1_1 && vk->vkGetPhysicalDeviceProperties2 && vk->vkGetPhysicalDeviceFeatures2) {
+    if (s->api_version >= VK_API_VERSION_1_1 && vk->vkGetPhysicalDeviceProperties2 &&
+        vk->vkGetPhysicalDeviceFeatures2) {
         read_properties2(vk, device, s);
         read_features2(vk, device, s);
         read_matrices(instance, device, s);

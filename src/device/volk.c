@@ -1,3 +1,4 @@
-/* The one place that compiles volk's implementation. Only its loader part is used, and its tables of device functions. */
+/* The one place that compiles volk's implementation. Only its loader part is used, and its tables of device functions.
+ */
 #define VOLK_IMPLEMENTATION
 #include <volk.h>

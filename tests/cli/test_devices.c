@@ -41,8 +41,8 @@ static void test_help(void)
 
 static void test_wrong(void)
 {
-    static const char *const wrong[] = {"devices --jason", "devices --from", "doctor --device", "doctor --device x",
-                                        "doctor --device -1", "doctor everything"};
+    static const char *const wrong[] = {"devices --jason",   "devices --from",     "doctor --device",
+                                        "doctor --device x", "doctor --device -1", "doctor everything"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char arguments[200];
         int status;
@@ -57,11 +57,13 @@ static void test_from(void)
 {
     char arguments[800];
     int status;
-    snprintf(arguments, sizeof arguments, "devices --from '%s/tests/device/snapshots/nvidia-rtx3090-linux.json'", SY_SOURCE_DIR);
+    snprintf(arguments, sizeof arguments, "devices --from '%s/tests/device/snapshots/nvidia-rtx3090-linux.json'",
+             SY_SOURCE_DIR);
     char *text = run(arguments, &status);
     CHECK(status == 0 && strstr(text, "NVIDIA GeForce RTX 3090") && strstr(text, "matrix") && strstr(text, "usable"));
     free(text);
-    snprintf(arguments, sizeof arguments, "devices --from '%s/tests/device/snapshots/qualcomm-adreno620.json'", SY_SOURCE_DIR);
+    snprintf(arguments, sizeof arguments, "devices --from '%s/tests/device/snapshots/qualcomm-adreno620.json'",
+             SY_SOURCE_DIR);
     text = run(arguments, &status);
     CHECK(status == 1 && strstr(text, "refused") && strstr(text, "Vulkan 1.1.128; Switchyard needs 1.2"));
     free(text);
@@ -80,8 +82,7 @@ static void test_json(void)
     const cJSON *devices = cJSON_GetObjectItemCaseSensitive(json, "devices"), *device;
     CHECK(cJSON_IsArray(devices));
     bool usable = false;
-    cJSON_ArrayForEach(device, devices)
-    {
+    cJSON_ArrayForEach (device, devices) {
         static sy_device_snapshot snapshot;
         sy_error error = {0};
         CHECK_SAY(sy_snapshot_from_json(device, &snapshot, &error), "%s", error.message);
@@ -105,7 +106,8 @@ static void test_json(void)
 static void test_no_driver(void)
 {
     int status;
-    REQUIRE(!setenv("VK_ICD_FILENAMES", "/nowhere/none.json", 1) && !setenv("VK_DRIVER_FILES", "/nowhere/none.json", 1));
+    REQUIRE(!setenv("VK_ICD_FILENAMES", "/nowhere/none.json", 1) &&
+            !setenv("VK_DRIVER_FILES", "/nowhere/none.json", 1));
     char *text = run("devices", &status);
     CHECK(status == 1 && strstr(text, "doctor"));
     free(text);

@@ -1,6 +1,6 @@
 /* Every kernel for every device: the graphs of the self-test and small networks of the zoo are compiled with the limits
- * that the plan makes of each stored device, and what comes out is held against what the device said. The SPIR-V is read
- * here, not believed: its work group, its bindings, and that it asks for no optional feature. */
+ * that the plan makes of each stored device, and what comes out is held against what the device said. The SPIR-V is
+ * read here, not believed: its work group, its bindings, and that it asks for no optional feature. */
 #include "graph/program.h"
 #include "graph/zoo/zoo.h"
 #include "src/device/self_test.h"
@@ -11,8 +11,15 @@
 
 /* ---- SPIR-V ---- */
 
-enum { OP_EXECUTION_MODE = 16, OP_CAPABILITY = 17, OP_DECORATE = 71, MODE_LOCAL_SIZE = 17, DECORATION_BINDING = 33,
-       CAPABILITY_SHADER = 1, CAPABILITY_SAMPLED_BUFFER = 46 };
+enum {
+    OP_EXECUTION_MODE = 16,
+    OP_CAPABILITY = 17,
+    OP_DECORATE = 71,
+    MODE_LOCAL_SIZE = 17,
+    DECORATION_BINDING = 33,
+    CAPABILITY_SHADER = 1,
+    CAPABILITY_SAMPLED_BUFFER = 46
+};
 
 typedef struct module {
     uint32_t local_size[3], bindings, version;
@@ -49,31 +56,32 @@ static void check_kernel(const char *where, const sy_kernel *k, const sy_limits 
     CHECK_SAY(m.whole && m.version <= 0x10500, "%s, %s: not SPIR-V for Vulkan 1.2", where, k->name);
     CHECK_SAY(!m.optional, "%s, %s: needs an optional capability", where, k->name);
     CHECK_SAY(!memcmp(m.local_size, k->local_size, sizeof m.local_size), "%s, %s: work group", where, k->name);
-    CHECK_SAY(invocations <= l->invocations, "%s, %s: %llu invocations of %u", where, k->name, (unsigned long long)invocations,
-              l->invocations);
+    CHECK_SAY(invocations <= l->invocations, "%s, %s: %llu invocations of %u", where, k->name,
+              (unsigned long long)invocations, l->invocations);
     for (int i = 0; i < 3; i++)
         CHECK_SAY(k->local_size[i] >= 1 && k->local_size[i] <= l->group_size[i], "%s, %s: axis %d", where, k->name, i);
     CHECK_SAY(k->shared_bytes <= l->shared_bytes, "%s, %s: %u bytes shared of %u", where, k->name, k->shared_bytes,
               l->shared_bytes);
-    CHECK_SAY(k->n_bindings <= l->storage_buffers && m.bindings <= k->n_bindings, "%s, %s: %u bindings of %u", where, k->name,
-              k->n_bindings, l->storage_buffers);
-    CHECK_SAY(k->push_words * 4 <= l->push_bytes && k->push_words <= SY_PUSH_WORDS, "%s, %s: %u push words", where, k->name,
-              k->push_words);
+    CHECK_SAY(k->n_bindings <= l->storage_buffers && m.bindings <= k->n_bindings, "%s, %s: %u bindings of %u", where,
+              k->name, k->n_bindings, l->storage_buffers);
+    CHECK_SAY(k->push_words * 4 <= l->push_bytes && k->push_words <= SY_PUSH_WORDS, "%s, %s: %u push words", where,
+              k->name, k->push_words);
 }
 
 static void check_dispatch(const char *where, const sy_program *p, const sy_dispatch *d, const sy_limits *l)
 {
     CHECK_SAY(d->kernel < p->n_kernels && d->n_bindings == p->kernels[d->kernel].n_bindings, "%s, %s", where, d->label);
     for (int i = 0; i < 3; i++)
-        CHECK_SAY(d->groups[i] >= 1 && d->groups[i] <= l->group_count[i], "%s, %s: %u groups", where, d->label, d->groups[i]);
+        CHECK_SAY(d->groups[i] >= 1 && d->groups[i] <= l->group_count[i], "%s, %s: %u groups", where, d->label,
+                  d->groups[i]);
     for (uint32_t i = 0; i < d->n_bindings; i++) {
         const sy_place *at = &d->bindings[i].place;
         CHECK_SAY(at->offset % l->offset_alignment == 0, "%s, %s: binding %u at %llu", where, d->label, i,
                   (unsigned long long)at->offset);
         CHECK_SAY(at->size && at->size <= l->storage_range, "%s, %s: binding %u has %llu bytes", where, d->label, i,
                   (unsigned long long)at->size);
-        CHECK_SAY(at->offset + at->size <= p->space_bytes[at->space][at->buffer], "%s, %s: binding %u ends outside its buffer",
-                  where, d->label, i);
+        CHECK_SAY(at->offset + at->size <= p->space_bytes[at->space][at->buffer],
+                  "%s, %s: binding %u ends outside its buffer", where, d->label, i);
     }
     CHECK_SAY(!d->indirect || (d->indirect_at.offset % 4 == 0 && d->indirect_at.size >= 12), "%s, %s", where, d->label);
 }
@@ -94,9 +102,22 @@ static void check_program(const char *where, const sy_program *p, const sy_limit
 
 static sy_graph *network(const char *architecture)
 {
-    sy_network_config c = {.side = 16, .channels = 4, .channels_out = 4, .patch = 2, .width = 48, .depth = 2, .heads = 3,
-                           .label_rows = 11, .null_row = 10, .objective = SY_OBJECTIVE_FLOW, .time_scale = 1000,
-                           .guided_channels = 4, .guidance = 4, .steps = 4, .dtype = SY_F16, .has_pos_embed = true,
+    sy_network_config c = {.side = 16,
+                           .channels = 4,
+                           .channels_out = 4,
+                           .patch = 2,
+                           .width = 48,
+                           .depth = 2,
+                           .heads = 3,
+                           .label_rows = 11,
+                           .null_row = 10,
+                           .objective = SY_OBJECTIVE_FLOW,
+                           .time_scale = 1000,
+                           .guided_channels = 4,
+                           .guidance = 4,
+                           .steps = 4,
+                           .dtype = SY_F16,
+                           .has_pos_embed = true,
                            .qk_norm_eps = 1e-5};
     snprintf(c.architecture, sizeof c.architecture, "%s", architecture);
     if (!strcmp(architecture, "dit")) {
@@ -110,7 +131,8 @@ static sy_graph *network(const char *architecture)
     }
     sy_graph *g = sy_graph_create(architecture);
     REQUIRE(g != NULL);
-    sy_zoo_inputs in = {.x = sy_input(g, "x", SY_T(SY_F32, 2, 4, 16, 16)), .time = sy_input(g, "time", SY_T(SY_F32, 1)),
+    sy_zoo_inputs in = {.x = sy_input(g, "x", SY_T(SY_F32, 2, 4, 16, 16)),
+                        .time = sy_input(g, "time", SY_T(SY_F32, 1)),
                         .label = sy_input(g, "label", SY_T(SY_I32, 2))};
     sy_output(g, "y", sy_zoo_build(g, &c, &in));
     sy_error error = {0};

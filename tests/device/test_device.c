@@ -24,7 +24,8 @@ static sy_vk_instance *open_instance(void)
 /* Copies buffer to buffer, on a command pool of its own. */
 static void copy(sy_vk_device *d, const sy_vk_buffer *from, const sy_vk_buffer *to, uint64_t size)
 {
-    VkCommandPoolCreateInfo pool_info = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = d->plan->family};
+    VkCommandPoolCreateInfo pool_info = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                         .queueFamilyIndex = d->plan->family};
     VkCommandPool pool = VK_NULL_HANDLE;
     VkCommandBuffer commands = VK_NULL_HANDLE;
     VkFence fence = VK_NULL_HANDLE;
@@ -42,7 +43,8 @@ static void copy(sy_vk_device *d, const sy_vk_buffer *from, const sy_vk_buffer *
     VkMemoryBarrier barrier = {VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
                                .dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT};
     d->vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                               VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+                               VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1, &barrier, 0, NULL, 0,
+                               NULL);
     sy_vk_label_end(d, commands);
     REQUIRE(d->vk.vkEndCommandBuffer(commands) == VK_SUCCESS);
     VkSubmitInfo submit = {VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
@@ -85,7 +87,8 @@ static void expect_message(void *user, sy_severity severity, const char *text)
         ++*(int *)user;
 }
 
-/* Two copies to the same place without a barrier, recorded and never run: if this is not found, silence proves nothing. */
+/* Two copies to the same place without a barrier, recorded and never run: if this is not found, silence proves nothing.
+ */
 static void test_validation_listens(void)
 {
     int found = 0;
@@ -98,7 +101,8 @@ static void test_validation_listens(void)
     sy_vk_buffer a, b;
     REQUIRE(sy_vk_buffer_create(d, SY_MEMORY_DEVICE, 64, "a", &a, &error));
     REQUIRE(sy_vk_buffer_create(d, SY_MEMORY_DEVICE, 64, "b", &b, &error));
-    VkCommandPoolCreateInfo pool_info = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = d->plan->family};
+    VkCommandPoolCreateInfo pool_info = {VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                         .queueFamilyIndex = d->plan->family};
     VkCommandPool pool = VK_NULL_HANDLE;
     VkCommandBuffer commands = VK_NULL_HANDLE;
     REQUIRE(d->vk.vkCreateCommandPool(d->handle, &pool_info, NULL, &pool) == VK_SUCCESS);

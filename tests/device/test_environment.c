@@ -144,7 +144,8 @@ static void test_variables(void)
     put_manifest(&f, "/opt/folder/two.json", "libvulkan_c.so");
     f.variables[0] = "VK_ICD_FILENAMES", f.variables[1] = "/opt/one.json:/opt/missing.json:relative.json";
     sy_environment e = check(&f);
-    CHECK(e.n_drivers == 1 && find(&e, SY_FINDING_GOOD, "/opt/one.json") && !find(&e, SY_FINDING_GOOD, "installed.json"));
+    CHECK(e.n_drivers == 1 && find(&e, SY_FINDING_GOOD, "/opt/one.json") &&
+          !find(&e, SY_FINDING_GOOD, "installed.json"));
     CHECK(find(&e, SY_FINDING_NOTE, "VK_ICD_FILENAMES is set"));
     const sy_finding *found = find(&e, SY_FINDING_PROBLEM, "/opt/missing.json, which does not exist");
     CHECK(found && strstr(found->remedy, "VK_ICD_FILENAMES"));

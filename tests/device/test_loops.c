@@ -1,6 +1,6 @@
-/* The loop limit of a device's plan is true: up to it, all turns of all loops of an invocation run; and a device for which
- * none is known runs more. This is how the quirk of llvmpipe was found: nested loops multiply, each end of a loop counts as
- * a turn, and once the count is used up every later loop of the shader runs once. */
+/* The loop limit of a device's plan is true: up to it, all turns of all loops of an invocation run; and a device for
+ * which none is known runs more. This is how the quirk of llvmpipe was found: nested loops multiply, each end of a loop
+ * counts as a turn, and once the count is used up every later loop of the shader runs once. */
 #include "graph/passes/plan.h"
 #include "src/device/device.h"
 #include "tests/check.h"
@@ -39,34 +39,40 @@ typedef struct pipeline {
 static pipeline make_pipeline(sy_vk_device *d, const uint32_t *spirv, uint32_t n, const sy_vk_buffer *buffer)
 {
     pipeline p = {0};
-    VkShaderModuleCreateInfo module = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = (size_t)n * 4,
-                                       .pCode = spirv};
+    VkShaderModuleCreateInfo module = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = (size_t)n * 4, .pCode = spirv};
     REQUIRE(d->vk.vkCreateShaderModule(d->handle, &module, NULL, &p.module) == VK_SUCCESS);
     VkDescriptorSetLayoutBinding binding = {0, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
-    VkDescriptorSetLayoutCreateInfo set_layout = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                                  .bindingCount = 1, .pBindings = &binding};
+    VkDescriptorSetLayoutCreateInfo set_layout = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = 1, .pBindings = &binding};
     REQUIRE(d->vk.vkCreateDescriptorSetLayout(d->handle, &set_layout, NULL, &p.set_layout) == VK_SUCCESS);
-    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
-                                         .pSetLayouts = &p.set_layout};
+    VkPipelineLayoutCreateInfo layout = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1, .pSetLayouts = &p.set_layout};
     REQUIRE(d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &p.layout) == VK_SUCCESS);
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                  .module = p.module, .pName = "main"},
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = p.module,
+                  .pName = "main"},
         .layout = p.layout,
     };
     REQUIRE(d->vk.vkCreateComputePipelines(d->handle, VK_NULL_HANDLE, 1, &info, NULL, &p.handle) == VK_SUCCESS);
     VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1};
-    VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1,
-                                       .poolSizeCount = 1, .pPoolSizes = &size};
+    VkDescriptorPoolCreateInfo pool = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
     REQUIRE(d->vk.vkCreateDescriptorPool(d->handle, &pool, NULL, &p.descriptors) == VK_SUCCESS);
     VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                            .descriptorPool = p.descriptors, .descriptorSetCount = 1,
+                                            .descriptorPool = p.descriptors,
+                                            .descriptorSetCount = 1,
                                             .pSetLayouts = &p.set_layout};
     REQUIRE(d->vk.vkAllocateDescriptorSets(d->handle, &allocate, &p.set) == VK_SUCCESS);
     VkDescriptorBufferInfo range = {buffer->handle, 0, VK_WHOLE_SIZE};
-    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = p.set, .descriptorCount = 1,
-                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &range};
+    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                  .dstSet = p.set,
+                                  .descriptorCount = 1,
+                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                  .pBufferInfo = &range};
     d->vk.vkUpdateDescriptorSets(d->handle, 1, &write, 0, NULL);
     VkCommandPoolCreateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                         .queueFamilyIndex = d->plan->family};
@@ -87,20 +93,22 @@ static void free_pipeline(sy_vk_device *d, const pipeline *p)
 static void run(sy_vk_device *d, const pipeline *p)
 {
     VkCommandBuffer commands = VK_NULL_HANDLE;
-    VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                            .commandPool = p->commands, .commandBufferCount = 1};
+    VkCommandBufferAllocateInfo allocate = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, .commandPool = p->commands, .commandBufferCount = 1};
     REQUIRE(d->vk.vkAllocateCommandBuffers(d->handle, &allocate, &commands) == VK_SUCCESS);
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     REQUIRE(d->vk.vkBeginCommandBuffer(commands, &begin) == VK_SUCCESS);
     d->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, p->handle);
     d->vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0, NULL);
     d->vk.vkCmdDispatch(commands, 1, 1, 1);
-    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
                                .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    d->vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0,
-                               NULL, 0, NULL);
+    d->vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                               &barrier, 0, NULL, 0, NULL);
     REQUIRE(d->vk.vkEndCommandBuffer(commands) == VK_SUCCESS);
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
     REQUIRE(d->vk.vkQueueSubmit(d->queue, 1, &submit, VK_NULL_HANDLE) == VK_SUCCESS);
     REQUIRE(d->vk.vkQueueWaitIdle(d->queue) == VK_SUCCESS);
 }

@@ -1,5 +1,6 @@
-/* Plans over stored snapshots of real devices (snapshots/README.md), and over hand-made ones for what no stored one has.
- * The table is what a person reading the report would choose; a device that Switchyard can use is never refused. */
+/* Plans over stored snapshots of real devices (snapshots/README.md), and over hand-made ones for what no stored one
+ * has. The table is what a person reading the report would choose; a device that Switchyard can use is never refused.
+ */
 #include "src/device/plan.h"
 #include "tests/check.h"
 
@@ -8,16 +9,17 @@
 
 static const struct expected {
     const char *file;
-    const char *refusal;                           /* begins with; NULL: usable */
+    const char *refusal; /* begins with; NULL: usable */
     uint32_t family;
     bool dedicated;
-    int memory[SY_MEMORY_USES];                    /* first choice; -1: the report has no memory types */
+    int memory[SY_MEMORY_USES]; /* first choice; -1: the report has no memory types */
     bool unified;
     uint32_t allocation_mib;
     uint32_t shared, invocations, buffers, alignment, push;
     sy_device_tier tier;
     const char *quirks;
 } table[] = {
+    /* clang-format off */
     {"amd-igpu-1638-windows", NULL, 1, 1, {1, 1, 3}, 1, 2048, 32768, 1024, 64, 4, 128,
      SY_TIER_HALF, "small-carve-out"},
     {"amd-igpu-1681-windows", NULL, 1, 1, {2, 1, 3}, 1, 2048, 32768, 1024, 64, 4, 256,
@@ -97,6 +99,7 @@ static const struct expected {
     {"qualcomm-adreno620", "The driver has Vulkan 1.1.128;"},
     {"qualcomm-adreno702-turnip", "The driver has Vulkan 1.0.311;"},
     {"qualcomm-adreno750-turnip", "The report does not say which Vulkan version"},
+    /* clang-format on */
 };
 
 static char *read_whole(const char *path, size_t *size)
@@ -132,7 +135,8 @@ static void check_sane(const char *name, const sy_device_snapshot *s, const sy_d
     CHECK_SAY(l->storage_buffers >= 8 && l->storage_buffers <= 64, "%s", name);
     CHECK_SAY(l->storage_range >= 1 << 27 && l->storage_range % 4 == 0, "%s", name);
     CHECK_SAY(l->allocation_bytes >= (UINT64_C(1) << 30) && l->allocation_bytes < UINT64_C(1) << 40, "%s", name);
-    CHECK_SAY(l->offset_alignment >= 4 && l->offset_alignment <= 256 && !(l->offset_alignment & (l->offset_alignment - 1)),
+    CHECK_SAY(l->offset_alignment >= 4 && l->offset_alignment <= 256 &&
+                  !(l->offset_alignment & (l->offset_alignment - 1)),
               "%s", name);
     for (int i = 0; i < 3; i++)
         CHECK_SAY(l->group_count[i] >= 65535 && l->group_count[i] <= INT32_MAX && l->group_size[i] >= 64, "%s", name);
@@ -221,7 +225,8 @@ static void test_files(void)
         cJSON *object = sy_snapshot_to_json(s);
         char *written = object ? cJSON_Print(object) : NULL;
         REQUIRE(written && again);
-        CHECK_SAY(strlen(written) + 1 == size && !strncmp(written, stored, size - 1), "%s changes when written again", name);
+        CHECK_SAY(strlen(written) + 1 == size && !strncmp(written, stored, size - 1), "%s changes when written again",
+                  name);
         CHECK(sy_snapshot_from_text(written, strlen(written), again, NULL));
         CHECK_SAY(!memcmp(s, again, sizeof *s), "%s", name);
         free(written);
@@ -237,8 +242,8 @@ static void test_files(void)
 /* A plain discrete device to bend. */
 static sy_device_snapshot plain(void)
 {
-    sy_device_snapshot s = {.name = "test", .vendor_id = 0x10de, .type = SY_DEVICE_DISCRETE,
-                            .api_version = 1u << 22 | 3u << 12};
+    sy_device_snapshot s = {
+        .name = "test", .vendor_id = 0x10de, .type = SY_DEVICE_DISCRETE, .api_version = 1u << 22 | 3u << 12};
     s.limits.shared_bytes = 32768;
     s.n_heaps = 2;
     s.heaps[0].size = UINT64_C(8) << 30;
@@ -313,7 +318,8 @@ static void test_bent(void)
     s.limits.set_storage_buffers = 24;
     CHECK(plan_of(&s).limits.storage_buffers == 24);
 
-    /* Cached but not coherent comes first in the driver's list: staging wants the coherent one, reading back the cached. */
+    /* Cached but not coherent comes first in the driver's list: staging wants the coherent one, reading back the
+     * cached. */
     s = plain();
     s.types[1].flags = 2 | 8;
     s.types[2].flags = 2 | 4;
@@ -337,7 +343,8 @@ static void test_bent(void)
     CHECK(p.timestamp_bits == 0 && p.n_notes == 1);
 
     s = plain();
-    CHECK(sy_snapshot_add_extension(&s, "VK_KHR_portability_subset") && sy_snapshot_add_extension(&s, "VK_EXT_memory_budget"));
+    CHECK(sy_snapshot_add_extension(&s, "VK_KHR_portability_subset") &&
+          sy_snapshot_add_extension(&s, "VK_EXT_memory_budget"));
     p = plan_of(&s);
     CHECK(p.n_extensions == 2 && !strcmp(p.extensions[0], "VK_KHR_portability_subset"));
     CHECK(plan_of(&s).timeline);
@@ -382,7 +389,8 @@ static void test_extensions(void)
           !sy_snapshot_has_extension(&s, "VK_BCD") && !sy_snapshot_has_extension(&s, "VK_C"));
     CHECK(!sy_snapshot_add_extension(&s, "") && !sy_snapshot_add_extension(&s, "VK A"));
     uint32_t added = 0;
-    for (char name[32]; snprintf(name, sizeof name, "VK_TEST_extension_%05u", added), sy_snapshot_add_extension(&s, name);)
+    for (char name[32];
+         snprintf(name, sizeof name, "VK_TEST_extension_%05u", added), sy_snapshot_add_extension(&s, name);)
         added++;
     CHECK(added == (sizeof s.extensions - 1 - 16) / 24);
 }

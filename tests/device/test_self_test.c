@@ -1,5 +1,6 @@
-/* The self-test on the driver at hand: everything is right, with the kernels made for software drivers and with those made
- * for hardware; together the cases reach every variant of the manifest; results are kept, and kept results are used. */
+/* The self-test on the driver at hand: everything is right, with the kernels made for software drivers and with those
+ * made for hardware; together the cases reach every variant of the manifest; results are kept, and kept results are
+ * used. */
 #include "graph/emit/manifest.h"
 #include "src/device/self_test.h"
 #include "tests/check.h"
