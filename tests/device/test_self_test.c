@@ -135,8 +135,9 @@ int main(void)
         return check_skip("no usable Vulkan device");
     const sy_variant *variants = sy_variants(&n, &error);
     REQUIRE(variants != NULL);
-    for (uint32_t i = 0; i < n; i++) /* one variant is for lists of a million entries: too long for a self-test */
-        CHECK_SAY(has_word(seen, variants[i].name) || !strcmp(variants[i].name, "route.build256"), "no case reaches %s",
-                  variants[i].name);
+    /* The further variants of route building are for lists of a million entries: too long for a self-test. */
+    for (uint32_t i = 0; i < n; i++)
+        if (variants[i].kind != SY_GROUP_ROUTE || !strcmp(variants[i].name, "route.build"))
+            CHECK_SAY(has_word(seen, variants[i].name), "no case reaches %s", variants[i].name);
     return check_done();
 }
