@@ -41,9 +41,17 @@ void bench_close(bench *b)
 static void create_session(bench *b, bench_run *run)
 {
     sy_error error = {0};
-    run->session = sy_session_create(&(sy_session_params){.device = b->device, .step = run->program, .n_steps = run->replays}, &error);
+    run->session = sy_session_create(&(sy_session_params){.device = b->device, .step = run->program, .n_steps = run->replays, .weights = run->weights}, &error);
     if (!run->session)
         die(run->name, &error);
+}
+
+static void noise(float *out, uint64_t n, uint32_t state)
+{
+    for (uint64_t k = 0; k < n; k++) {
+        state = state * 1664525u + 1013904223u;
+        out[k] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
 }
 
 static void fill(bench_run *run)
@@ -55,11 +63,8 @@ static void fill(bench_run *run)
         float *data = calloc(n, sizeof *data);
         if (!data)
             die(run->name, &(sy_error){.message = "out of memory"});
-        uint32_t state = 12345 + i;
-        for (uint64_t k = 0; io->type.dtype == SY_F32 && k < n; k++) {
-            state = state * 1664525u + 1013904223u;
-            data[k] = (float)(state >> 8) / 8388608.0f - 1.0f;
-        }
+        if (io->type.dtype == SY_F32)
+            noise(data, n, 12345 + i);
         if (!sy_session_write(run->session, io->name, data, n * sizeof *data, &error))
             die(run->name, &error);
         free(data);
@@ -73,6 +78,44 @@ static void run_once(bench_run *run)
         die(run->name, &error);
 }
 
+/* A file in memory with every parameter (f32) of the graph, about as large as trained ones: 1 / 16. */
+static void make_weights(bench_run *run, const sy_graph *graph)
+{
+    sy_error error = {0};
+    sy_text head = {0};
+    uint64_t offset = 0;
+    for (sy_value v = 1; v < graph->n_nodes; v++) {
+        const sy_node *node = &graph->nodes[v];
+        if (node->op != SY_OP_PARAM)
+            continue;
+        sy_text_printf(&head, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", offset ? "," : "{", node->name);
+        for (int d = 0; d < node->type.rank; d++)
+            sy_text_printf(&head, "%s%d", d ? "," : "", node->type.dim[d]);
+        uint64_t bytes = sy_type_bytes(&node->type);
+        sy_text_printf(&head, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + bytes));
+        offset += bytes;
+    }
+    if (!offset)
+        return;
+    sy_text_add(&head, "}");
+    while (head.size % 8)
+        sy_text_add(&head, " ");
+    uint64_t length = head.size;
+    char *file = run->file = malloc(8 + length + offset);
+    if (!file || head.failed)
+        die(run->name, &(sy_error){.message = "out of memory"});
+    memcpy(file, &length, 8);
+    memcpy(file + 8, head.data, length);
+    float *data = (float *)(file + 8 + length);
+    noise(data, offset / 4, 777);
+    for (uint64_t k = 0; k < offset / 4; k++)
+        data[k] *= 0.0625f;
+    sy_text_free(&head);
+    run->weights = sy_safetensors_from_memory(file, 8 + length + offset, 0, &error);
+    if (!run->weights)
+        die(run->name, &error);
+}
+
 void bench_text(bench *b, bench_run *run, const char *name, const char *text, uint32_t replays)
 {
     sy_error error = {0};
@@ -81,6 +124,7 @@ void bench_text(bench *b, bench_run *run, const char *name, const char *text, ui
     if (!graph)
         die(name, &error);
     run->program = sy_compile(graph, &(sy_compile_params){.limits = b->limits, .max_steps = replays}, &error);
+    make_weights(run, graph);
     sy_graph_destroy(&graph);
     if (!run->program)
         die(name, &error);
@@ -161,6 +205,8 @@ void bench_free(bench_run *run)
 {
     sy_session_destroy(&run->session);
     sy_program_destroy(&run->program);
+    sy_safetensors_close(&run->weights);
+    free(run->file);
 }
 
 double bench_fma_roof(bench *b, bench_run *run)

@@ -5,6 +5,7 @@
 
 #include "graph/program.h"
 #include "src/device/device.h"
+#include "graph/import/safetensors.h"
 #include "src/run/session.h"
 
 enum { BENCH_ROUNDS = 7 };
@@ -21,6 +22,8 @@ typedef struct bench_run {
     const char *name;
     sy_program *program;
     sy_session *session;
+    sy_safetensors *weights; /* of graphs with parameters, over `file` */
+    void *file;
     uint32_t replays;
     double flops;   /* of one replay */
     double seconds; /* median of one replay, after bench_measure */
