@@ -61,7 +61,8 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
         break;
     case SY_GROUP_ROUTE:
         p.rows = count_of(graph, node->args[0]);
-        p.iterations = 6 * p.rows + 6 * (uint64_t)node->type.dim[SY_ROUTE_ROWS] + 128 * (uint64_t)node->type.dim[SY_ROUTE_TARGETS];
+        p.iterations =
+            6 * p.rows + 6 * (uint64_t)node->type.dim[SY_ROUTE_ROWS] + 128 * (uint64_t)node->type.dim[SY_ROUTE_TARGETS];
         break;
     }
     return p;
@@ -96,13 +97,15 @@ static bool grouped(sy_plan *plan, sy_group *group, const sy_variant *variant, u
     while (group->consumer < use->n_consumers && use->columns[group->consumer] != column_groups)
         group->consumer++;
     if (group->consumer == SY_ROUTE_CONSUMERS)
-        return sy_fail(error, SY_CODE_UNAVAILABLE, "a route has grouped consumers of more than %d widths", SY_ROUTE_CONSUMERS);
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "a route has grouped consumers of more than %d widths",
+                       SY_ROUTE_CONSUMERS);
     if (group->consumer == use->n_consumers)
         use->columns[use->n_consumers++] = (uint32_t)column_groups;
     const sy_type *route = &plan->graph->nodes[node->args[2]].type;
     uint64_t slots = (uint64_t)route->dim[SY_ROUTE_SLOTS], targets = (uint64_t)route->dim[SY_ROUTE_TARGETS];
     uint64_t tiles = (slots + (targets < slots ? targets : slots) * (group->tile_rows - 1)) / group->tile_rows;
-    /* Columns first: all of a target's matrix is read while its tiles are at hand, and lies in the cache for the next. */
+    /* Columns first: all of a target's matrix is read while its tiles are at hand, and lies in the cache for the next.
+     */
     group->groups[0] = (uint32_t)column_groups;
     group->groups[1] = (uint32_t)(tiles < layout.max_tiles ? tiles : layout.max_tiles);
     group->groups[2] = 1;
@@ -141,7 +144,8 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         break;
     case SY_GROUP_MATMUL:
         group->groups[0] = (uint32_t)ceil_div(p.rows, variant->rows);
-        group->groups[1] = (uint32_t)ceil_div(p.columns, tile ? variant->columns : variant->columns * variant->local[0]);
+        group->groups[1] =
+            (uint32_t)ceil_div(p.columns, tile ? variant->columns : variant->columns * variant->local[0]);
         group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
         break;
     case SY_GROUP_GROUPED_MATMUL:

@@ -11,7 +11,8 @@ static void write_binding(sy_gen *gen, sy_text *out, uint32_t binding)
     const char *scalar = "uint", *four = "uvec4", *access = "readonly ";
     if (binding < group->n_inputs + group->n_outputs) {
         bool input = binding < group->n_inputs;
-        const sy_type *type = &gen->graph->nodes[input ? group->inputs[binding] : group->outputs[binding - group->n_inputs]].type;
+        const sy_type *type =
+            &gen->graph->nodes[input ? group->inputs[binding] : group->outputs[binding - group->n_inputs]].type;
         sy_dtype dtype = type->is_route ? SY_U32 : type->dtype;
         access = input ? "readonly " : type->is_route ? "coherent " : "";
         if (dtype == SY_F16 || dtype == SY_BF16) {
@@ -35,9 +36,12 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
 {
     const sy_group *group = &plan->groups[index];
     static bool (*const kinds[])(sy_gen *, sy_text *) = {
-        [SY_GROUP_MAP] = sy_emit_map,       [SY_GROUP_ROW] = sy_emit_row,
-        [SY_GROUP_MATMUL] = sy_emit_matmul, [SY_GROUP_GROUPED_MATMUL] = sy_emit_matmul,
-        [SY_GROUP_ATTENTION] = sy_emit_attention, [SY_GROUP_ROUTE] = sy_emit_route,
+        [SY_GROUP_MAP] = sy_emit_map,
+        [SY_GROUP_ROW] = sy_emit_row,
+        [SY_GROUP_MATMUL] = sy_emit_matmul,
+        [SY_GROUP_GROUPED_MATMUL] = sy_emit_matmul,
+        [SY_GROUP_ATTENTION] = sy_emit_attention,
+        [SY_GROUP_ROUTE] = sy_emit_route,
     };
     const sy_variant *variant = sy_variant_find(group->variant);
     sy_gen gen;
@@ -65,7 +69,9 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
             ok = sy_template_expand("philox.glsl", "all", NULL, 0, &text, error);
         sy_text_add_bytes(&text, main.data, main.size);
     }
-    *out = (sy_emitted){.n_push = gen.n_push, .texel_bindings = gen.texels, .shared_bytes = ok ? sy_variant_shared(variant, plan, group) : 0};
+    *out = (sy_emitted){.n_push = gen.n_push,
+                        .texel_bindings = gen.texels,
+                        .shared_bytes = ok ? sy_variant_shared(variant, plan, group) : 0};
     memcpy(out->push, gen.push, sizeof out->push);
     if (ok && (text.failed || main.failed || !(out->glsl = sy_arena_string(&plan->graph->arena, text.data))))
         ok = sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory");

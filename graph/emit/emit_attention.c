@@ -28,7 +28,9 @@ static void write_load(sy_gen *gen, const char *name, sy_value x)
         for (int i = 0; i < 4; i++) {
             index[3] = sy_gen_var(gen, size - 1, "min(4u * i + %du, %lluu)", i, (unsigned long long)size - 1);
             sy_val v = sy_pull(gen, x, index);
-            part[i] = sy_gen_temp(gen, SY_F32, 1, "4u * i + %du < %lluu ? %s : 0.0", i, (unsigned long long)size, v.text).text;
+            part[i] =
+                sy_gen_temp(gen, SY_F32, 1, "4u * i + %du < %lluu ? %s : 0.0", i, (unsigned long long)size, v.text)
+                    .text;
         }
         sy_gen_line(gen, "return vec4(%s, %s, %s, %s);", part[0], part[1], part[2], part[3]);
     }
@@ -84,9 +86,16 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out)
     write_store(gen, &node->type);
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
     const sy_template_value values[] = {
-        {"d4", d4, NULL}, {"d4_rest", d4 - 1, NULL}, {"e4", e4, NULL}, {"s", keys, NULL}, {"t", node->type.dim[2], NULL},
-        {"step", v->step, NULL}, {"ragged", keys % v->step != 0, NULL}, {"staged", v->shared[0] != '0', NULL},
-        {"local", v->local[0], NULL}, {"scale", 0, sy_gen_literal(gen, SY_F32, node->attributes.scale).text},
+        {"d4", d4, NULL},
+        {"d4_rest", d4 - 1, NULL},
+        {"e4", e4, NULL},
+        {"s", keys, NULL},
+        {"t", node->type.dim[2], NULL},
+        {"step", v->step, NULL},
+        {"ragged", keys % v->step != 0, NULL},
+        {"staged", v->shared[0] != '0', NULL},
+        {"local", v->local[0], NULL},
+        {"scale", 0, sy_gen_literal(gen, SY_F32, node->attributes.scale).text},
     };
     return sy_template_expand(v->file, v->section, values, sizeof values / sizeof *values, out, gen->error);
 }

@@ -30,8 +30,11 @@ bool sy_emit_map(sy_gen *gen, sy_text *out)
     }
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
     const sy_template_value values[] = {
-        {"groups_x", gen->group->groups[0], NULL}, {"local", gen->group->local_size[0], NULL},
-        {"whole", count / 4, NULL}, {"rest", count % 4, NULL}, {"count", count, NULL},
+        {"groups_x", gen->group->groups[0], NULL},
+        {"local", gen->group->local_size[0], NULL},
+        {"whole", count / 4, NULL},
+        {"rest", count % 4, NULL},
+        {"count", count, NULL},
     };
     return sy_template_expand("map.comp", "vec4", values, sizeof values / sizeof *values, out, gen->error);
 }

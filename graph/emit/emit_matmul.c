@@ -56,7 +56,9 @@ static void write_load_a(sy_gen *gen, const shape *s)
             sy_ix k = sy_gen_var(gen, s->k - 1, "min(4u * k4 + %du, %lluu)", i, (unsigned long long)s->k - 1);
             row_index(gen, s, type, rows, k, index);
             sy_val v = sy_pull(gen, a, index);
-            part[i] = sy_gen_temp(gen, SY_F32, 1, "4u * k4 + %du < %lluu ? %s : 0.0", i, (unsigned long long)s->k, v.text).text;
+            part[i] =
+                sy_gen_temp(gen, SY_F32, 1, "4u * k4 + %du < %lluu ? %s : 0.0", i, (unsigned long long)s->k, v.text)
+                    .text;
         }
         sy_gen_line(gen, "return vec4(%s, %s, %s, %s);", part[0], part[1], part[2], part[3]);
     }
@@ -76,7 +78,8 @@ static void write_load_b(sy_gen *gen, const shape *s, uint32_t which)
 {
     const sy_node *node = &gen->graph->nodes[gen->group->anchors[which]];
     sy_ix index[SY_MAX_RANK], n4 = sy_ix_var(gen->ix, "n4", 0, s->n4 - 1), k;
-    sy_gen_begin(gen, which ? "vec4 load_b1(uint batch, uint k, uint n4)" : "vec4 load_b0(uint batch, uint k, uint n4)");
+    sy_gen_begin(gen,
+                 which ? "vec4 load_b1(uint batch, uint k, uint n4)" : "vec4 load_b0(uint batch, uint k, uint n4)");
     if (s->k % 4)
         k = sy_gen_var(gen, s->k - 1, "min(k, %lluu)", (unsigned long long)s->k - 1);
     else
@@ -168,12 +171,26 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
     int64_t tr = v->rows / v->local[1], tv = v->columns / 4 / v->local[0];
     const sy_template_value values[] = {
-        {"grouped", s.grouped, NULL}, {"tiles", at.tiles, NULL}, {"offsets", at.offsets, NULL}, {"m", s.m, NULL},
-        {"n4", s.n4, NULL}, {"k4", s.k4, NULL}, {"rows", v->rows, NULL}, {"vectors", v->columns / 4, NULL},
-        {"rows4", v->rows / 4, NULL}, {"columns4", v->columns / 4, NULL}, {"local_x", v->local[0], NULL},
-        {"local_y", v->local[1], NULL}, {"local", (int64_t)v->local[0] * v->local[1], NULL}, {"step", v->step, NULL},
-        {"step4", v->step / 4, NULL}, {"tr", tr, NULL}, {"tr4", tr / 4, NULL}, {"tv", tv, NULL},
-        {"anchors", group->n_anchors, NULL}, {"last", group->n_anchors - 1, NULL},
+        {"grouped", s.grouped, NULL},
+        {"tiles", at.tiles, NULL},
+        {"offsets", at.offsets, NULL},
+        {"m", s.m, NULL},
+        {"n4", s.n4, NULL},
+        {"k4", s.k4, NULL},
+        {"rows", v->rows, NULL},
+        {"vectors", v->columns / 4, NULL},
+        {"rows4", v->rows / 4, NULL},
+        {"columns4", v->columns / 4, NULL},
+        {"local_x", v->local[0], NULL},
+        {"local_y", v->local[1], NULL},
+        {"local", (int64_t)v->local[0] * v->local[1], NULL},
+        {"step", v->step, NULL},
+        {"step4", v->step / 4, NULL},
+        {"tr", tr, NULL},
+        {"tr4", tr / 4, NULL},
+        {"tv", tv, NULL},
+        {"anchors", group->n_anchors, NULL},
+        {"last", group->n_anchors - 1, NULL},
     };
     const uint32_t n = sizeof values / sizeof *values;
     return sy_template_expand(v->file, "prologue", values, n, out, gen->error) &&

@@ -32,11 +32,14 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
     const sy_attributes *a = &node->attributes;
     int64_t length = (int64_t)sy_type_count(&gen->graph->nodes[node->args[0]].type), log = 0, where = 0;
     int64_t rows = node->type.dim[SY_ROUTE_ROWS], targets = node->type.dim[SY_ROUTE_TARGETS];
-    int64_t group_rows = a->group_rows > 0 ? a->group_rows : rows, keys = (rows + group_rows - 1) / group_rows * targets;
+    int64_t group_rows = a->group_rows > 0 ? a->group_rows : rows,
+            keys = (rows + group_rows - 1) / group_rows * targets;
     if (a->capacity && !scratch(&at, keys, &where))
-        return sy_fail(gen->error, SY_CODE_UNAVAILABLE,
-                       "route.build with capacity counts %lld pairs of group and target, more than its route has room for; "
-                       "use larger groups", (long long)keys);
+        return sy_fail(
+            gen->error, SY_CODE_UNAVAILABLE,
+            "route.build with capacity counts %lld pairs of group and target, more than its route has room for; "
+            "use larger groups",
+            (long long)keys);
     while (1u << log < v->local[0])
         log++;
     uint32_t binding = gen->group->n_inputs;
@@ -52,12 +55,27 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
         sy_text_printf(&consumers, "        route[%uu] = %uu;\n        route[%uu] = tiles;\n        route[%uu] = 1u;\n",
                        at.indirect + 3 * c, use->columns[c], at.indirect + 3 * c + 1, at.indirect + 3 * c + 2);
     const sy_template_value values[] = {
-        {"local", v->local[0], NULL}, {"local4", v->local[0] / 4, NULL}, {"unrolled", v->step, NULL}, {"log", log, NULL}, {"length", length, NULL},
-        {"rows", rows, NULL}, {"targets", targets, NULL}, {"slots", node->type.dim[SY_ROUTE_SLOTS], NULL},
-        {"capacity", a->capacity, NULL}, {"group_rows", group_rows, NULL}, {"scratch", where, NULL}, {"keys", keys, NULL},
-        {"at_count", at.count, NULL}, {"at_offsets", at.offsets, NULL}, {"at_rows", at.rows, NULL},
-        {"at_targets", at.targets, NULL}, {"at_weights", at.weights, NULL}, {"at_row_offsets", at.row_offsets, NULL},
-        {"at_row_slots", at.row_slots, NULL}, {"at_tiles", at.tiles, NULL}, {"tile_rows", use->tile_rows, NULL},
+        {"local", v->local[0], NULL},
+        {"local4", v->local[0] / 4, NULL},
+        {"unrolled", v->step, NULL},
+        {"log", log, NULL},
+        {"length", length, NULL},
+        {"rows", rows, NULL},
+        {"targets", targets, NULL},
+        {"slots", node->type.dim[SY_ROUTE_SLOTS], NULL},
+        {"capacity", a->capacity, NULL},
+        {"group_rows", group_rows, NULL},
+        {"scratch", where, NULL},
+        {"keys", keys, NULL},
+        {"at_count", at.count, NULL},
+        {"at_offsets", at.offsets, NULL},
+        {"at_rows", at.rows, NULL},
+        {"at_targets", at.targets, NULL},
+        {"at_weights", at.weights, NULL},
+        {"at_row_offsets", at.row_offsets, NULL},
+        {"at_row_slots", at.row_slots, NULL},
+        {"at_tiles", at.tiles, NULL},
+        {"tile_rows", use->tile_rows, NULL},
         {"consumers", 0, consumers.data ? consumers.data : ""},
     };
     bool ok = sy_template_expand(v->file, v->section, values, sizeof values / sizeof *values, out, gen->error);

@@ -48,7 +48,8 @@ static bool write_anchor(sy_gen *gen, const rows *r, uint32_t i)
         {"eps", 0, sy_gen_literal(gen, SY_F32, node->attributes.eps).text},
     };
     const uint32_t n = sizeof values / sizeof *values;
-    if (!sy_template_expand(r->variant->file, node->op == SY_OP_TOP_K ? "ids_state" : "state", values, n, &gen->functions, gen->error))
+    if (!sy_template_expand(r->variant->file, node->op == SY_OP_TOP_K ? "ids_state" : "state", values, n,
+                            &gen->functions, gen->error))
         return false;
     snprintf(head, sizeof head, "%s x%u(uint row, uint j)", vector ? "vec4" : "float", i);
     sy_gen_begin(gen, head);
@@ -94,8 +95,12 @@ bool sy_emit_row(sy_gen *gen, sy_text *out)
     const sy_type *x = &gen->graph->nodes[gen->graph->nodes[group->anchors[0]].args[0]].type;
     const rows r = {sy_variant_find(group->variant), (int64_t)sy_type_count(x) / x->dim[x->rank - 1]};
     const sy_template_value values[] = {
-        {"lanes", r.variant->lanes, NULL}, {"shared", r.variant->lanes > 1, NULL}, {"local", group->local_size[0], NULL},
-        {"groups_x", group->groups[0], NULL}, {"rows", r.n, NULL}, {"anchors", group->n_anchors, NULL},
+        {"lanes", r.variant->lanes, NULL},
+        {"shared", r.variant->lanes > 1, NULL},
+        {"local", group->local_size[0], NULL},
+        {"groups_x", group->groups[0], NULL},
+        {"rows", r.n, NULL},
+        {"anchors", group->n_anchors, NULL},
     };
     const uint32_t n = sizeof values / sizeof *values;
     sy_text loops = {0};

@@ -175,7 +175,10 @@ sy_val sy_gen_literal(sy_gen *gen, sy_dtype dtype, double value)
     } else if (dtype == SY_U32) {
         result.text = printed(gen, "%uu", (uint32_t)value);
     } else if (isnan(value) || isinf((float)value)) {
-        result.text = printed(gen, "uintBitsToFloat(0x%xu)", isnan(value) ? 0x7fc00000u : value > 0 ? 0x7f800000u : 0xff800000u);
+        result.text = printed(gen, "uintBitsToFloat(0x%xu)",
+                              isnan(value) ? 0x7fc00000u
+                              : value > 0  ? 0x7f800000u
+                                           : 0xff800000u);
     } else {
         char text[40];
         snprintf(text, sizeof text, "%.9g", (double)(float)value);

@@ -36,15 +36,15 @@ typedef struct sy_gen {
     sy_text functions; /* whole functions, done */
     sy_text body;      /* the function under way */
     uint32_t n_temps, depth, indent;
-    int component;     /* -1, or which of the four a vector is being taken apart into */
+    int component; /* -1, or which of the four a vector is being taken apart into */
     sy_memo *memos;
     uint32_t n_memos, memos_room;
     uint8_t uses[SY_GEN_BINDINGS]; /* bits: 1 as scalars, 2 as vectors of four, 4 through a texel buffer */
     uint32_t texels;               /* bit i: input i is read through a texel buffer */
     bool math, philox;
-    bool anchor_values;            /* the anchors' values stand in acc0, acc1 (matmul, attention) */
+    bool anchor_values; /* the anchors' values stand in acc0, acc1 (matmul, attention) */
     uint32_t n_push, push[SY_PUSH_WORDS], push_binding[SY_PUSH_WORDS];
-    uint8_t *reach;                /* by value, for the anchor in reach_for: 0 unknown, 1 no, 2 yes */
+    uint8_t *reach; /* by value, for the anchor in reach_for: 0 unknown, 1 no, 2 yes */
     sy_value reach_for;
 } sy_gen;
 
@@ -65,7 +65,8 @@ const char *sy_gen_ix(sy_gen *gen, sy_ix index); /* its GLSL, on gen->arena */
 const char *sy_gen_type(sy_dtype dtype, int width);
 sy_dtype sy_gen_register(sy_dtype stored); /* f16 and bf16 are f32 in registers */
 /* Declares a new temporary holding the expression. */
-sy_val sy_gen_temp(sy_gen *gen, sy_dtype dtype, int width, const char *format, ...) __attribute__((format(printf, 4, 5)));
+sy_val sy_gen_temp(sy_gen *gen, sy_dtype dtype, int width, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 sy_val sy_gen_literal(sy_gen *gen, sy_dtype dtype, double value);
 /* A fresh index variable declared as the expression, lo 0. */
 sy_ix sy_gen_var(sy_gen *gen, int64_t hi, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -97,9 +98,11 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out);
 bool sy_emit_attention(sy_gen *gen, sy_text *out);
 bool sy_emit_route(sy_gen *gen, sy_text *out);
 
-/* template.c: files of shaders/. A section runs from "//@section NAME" to the next; "//@for i COUNT" … "//@end" repeats,
+/* template.c: files of shaders/. A section runs from "//@section NAME" to the next; "//@for i COUNT" … "//@end"
+ * repeats,
  * "//@if NAME" … "//@end" keeps if NAME is not 0 ("!NAME": is 0), and @{NAME} stands for a value; @{NAME_quad},
- * @{NAME_part} and @{NAME_next} for its quotient and remainder by 4 and the number after it. A COUNT may be a number. */
+ * @{NAME_part} and @{NAME_next} for its quotient and remainder by 4 and the number after it. A COUNT may be a number.
+ */
 typedef struct sy_template_value {
     const char *name;
     int64_t number;

@@ -1,8 +1,8 @@
 /* Normal form: a sum of (coefficient, atom) with a constant; atoms are variables, quotients and remainders, ordered
  * by number. Every rule below keeps the value for all values of the variables in their ranges:
  *
- *   quotient   (c X + R) / c = X + R / c, for R >= 0;  (g R' + r) / (g d) = R' / d, for 0 <= r < g;  (x / a) / b = x / (a b)
- *   remainder  (c X + R) % c = R % c, for R >= 0;  (g R' + r) % (g d) = g (R' % d) + r;  (x % (a b)) % b = x % b
+ *   quotient   (c X + R) / c = X + R / c, for R >= 0;  (g R' + r) / (g d) = R' / d, for 0 <= r < g;  (x / a) / b = x /
+ * (a b) remainder  (c X + R) % c = R % c, for R >= 0;  (g R' + r) % (g d) = g (R' % d) + r;  (x % (a b)) % b = x % b
  *   sum        a c (e / c) + a (e % c) = a e
  *
  * Ranges come from interval arithmetic over the terms, so they may be wider than the truth, never narrower. */
@@ -22,12 +22,12 @@ typedef enum kind { SUM, VAR, DIV, MOD } kind;
 
 typedef struct ix_node {
     kind kind;
-    uint32_t next;              /* in its bucket */
+    uint32_t next; /* in its bucket */
     int64_t lo, hi;
-    int64_t constant;           /* SUM: the constant; DIV, MOD: the divisor */
-    sy_ix of;                   /* DIV, MOD */
-    char name[24];              /* VAR */
-    uint32_t n_terms, first;    /* SUM: a range of pool->terms */
+    int64_t constant;        /* SUM: the constant; DIV, MOD: the divisor */
+    sy_ix of;                /* DIV, MOD */
+    char name[24];           /* VAR */
+    uint32_t n_terms, first; /* SUM: a range of pool->terms */
 } ix_node;
 
 struct sy_ix_pool {
@@ -326,7 +326,7 @@ sy_ix sy_ix_div(sy_ix_pool *pool, sy_ix a, int64_t c)
         divide(&low, g, &upper, &lower);
         sy_ix part = over(pool, &upper, g);
         rest = pool->nodes[part].kind == SUM && pool->nodes[part].n_terms ? sy_ix_div(pool, part, c / g)
-                                                                         : div_atom(pool, part, c / g);
+                                                                          : div_atom(pool, part, c / g);
     } else {
         rest = div_atom(pool, intern_sum(pool, &low), c);
     }

@@ -14,8 +14,12 @@ static uint32_t n_table;
 static sy_error failure;
 
 static const char *const kinds[] = {
-    [SY_GROUP_MAP] = "map",       [SY_GROUP_ROW] = "row",   [SY_GROUP_MATMUL] = "matmul", [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
-    [SY_GROUP_ATTENTION] = "attention", [SY_GROUP_ROUTE] = "route",
+    [SY_GROUP_MAP] = "map",
+    [SY_GROUP_ROW] = "row",
+    [SY_GROUP_MATMUL] = "matmul",
+    [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
+    [SY_GROUP_ATTENTION] = "attention",
+    [SY_GROUP_ROUTE] = "route",
 };
 
 static bool text_of(const cJSON *row, const char *name, char *out, size_t room)
@@ -46,7 +50,8 @@ static bool read_row(const cJSON *row, sy_variant *v)
         k++;
     const cJSON *local = cJSON_GetObjectItemCaseSensitive(row, "local");
     if (k == sizeof kinds / sizeof *kinds || cJSON_GetArraySize(local) != 3)
-        return sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json: %s has no good \"kind\" or \"local\"", v->name);
+        return sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json: %s has no good \"kind\" or \"local\"",
+                       v->name);
     v->kind = (sy_group_kind)k;
     for (int i = 0; i < 3; i++)
         v->local[i] = (uint32_t)cJSON_GetArrayItem(local, i)->valuedouble;
@@ -73,8 +78,7 @@ static void read_all(void)
     const cJSON *row;
     if (!cJSON_IsArray(json))
         sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json is not a list");
-    cJSON_ArrayForEach(row, json)
-    {
+    cJSON_ArrayForEach (row, json) {
         if (n_table == SY_MAX_VARIANTS || !read_row(row, &table[n_table])) {
             sy_fail(&failure, SY_CODE_INTERNAL, "shaders/manifest.json has too many rows");
             break;
@@ -119,8 +123,13 @@ static uint64_t factor(formula *f)
     const struct {
         const char *name;
         uint64_t value;
-    } names[] = {{"rows", v->rows}, {"columns", v->columns}, {"local", (uint64_t)v->local[0] * v->local[1] * v->local[2]},
-                 {"step", v->step}, {"anchors", f->problem->n_anchors}, {"d4", (f->problem->d + 3) / 4}, {"e4", (f->problem->e + 3) / 4},
+    } names[] = {{"rows", v->rows},
+                 {"columns", v->columns},
+                 {"local", (uint64_t)v->local[0] * v->local[1] * v->local[2]},
+                 {"step", v->step},
+                 {"anchors", f->problem->n_anchors},
+                 {"d4", (f->problem->d + 3) / 4},
+                 {"e4", (f->problem->e + 3) / 4},
                  {"ids", f->problem->ids}};
     uint64_t value = 0;
     f->at += strspn(f->at, " ");
@@ -189,8 +198,8 @@ static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limi
 
 bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    return v->kind == p->kind && (!v->anchors || v->anchors == p->n_anchors) && (!v->most_rows || p->rows <= v->most_rows) &&
-           fits(v, p, limits);
+    return v->kind == p->kind && (!v->anchors || v->anchors == p->n_anchors) &&
+           (!v->most_rows || p->rows <= v->most_rows) && fits(v, p, limits);
 }
 
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error)
@@ -206,9 +215,10 @@ const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *
     for (uint32_t i = 0; i < n; i++)
         if (sy_variant_can(&all[i], problem, limits))
             return &all[i];
-    sy_fail(error, SY_CODE_UNAVAILABLE,
-            "no %s kernel fits device %s (%u invocations, %u bytes of shared memory, loops of %u) for %llu rows of %llu",
-            kinds[problem->kind], limits->device, limits->invocations, limits->shared_bytes, limits->loop_limit,
-            (unsigned long long)problem->rows, (unsigned long long)problem->columns);
+    sy_fail(
+        error, SY_CODE_UNAVAILABLE,
+        "no %s kernel fits device %s (%u invocations, %u bytes of shared memory, loops of %u) for %llu rows of %llu",
+        kinds[problem->kind], limits->device, limits->invocations, limits->shared_bytes, limits->loop_limit,
+        (unsigned long long)problem->rows, (unsigned long long)problem->columns);
     return NULL;
 }

@@ -10,14 +10,14 @@ enum { SY_MAX_VARIANTS = 48 };
 typedef struct sy_variant {
     char name[40], file[40], section[24], doc[200];
     sy_group_kind kind;
-    bool cpu, gpu;               /* for software drivers, for hardware */
-    uint32_t rows, columns;      /* of outputs a workgroup's y-slice or an invocation makes: see the template */
+    bool cpu, gpu;          /* for software drivers, for hardware */
+    uint32_t rows, columns; /* of outputs a workgroup's y-slice or an invocation makes: see the template */
     uint32_t local[3];
-    uint32_t lanes;              /* ROW: invocations that share a row; 0 elsewhere */
-    uint32_t step;               /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
-    uint32_t anchors;            /* only for this many; 0: any */
+    uint32_t lanes;   /* ROW: invocations that share a row; 0 elsewhere */
+    uint32_t step;    /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
+    uint32_t anchors; /* only for this many; 0: any */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
-    char shared[80];             /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
+    char shared[80]; /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
 } sy_variant;
 
 /* The table, in order of preference; parsed once in the process. NULL and an error if the manifest is not sound. */

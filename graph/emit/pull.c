@@ -38,7 +38,8 @@ const char *sy_pull_word(sy_gen *gen, sy_value route, uint32_t section, sy_ix at
     return sy_gen_temp(gen, SY_U32, 1, "b%d.d[%s]", binding, sy_gen_ix(gen, word)).text;
 }
 
-/* Through a texel buffer: a texel is four words, eight halves. Bits, not numbers, so the view's format is always uint. */
+/* Through a texel buffer: a texel is four words, eight halves. Bits, not numbers, so the view's format is always uint.
+ */
 static sy_val fetch(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat, bool four)
 {
     bool halves = stored == SY_F16 || stored == SY_BF16;
@@ -46,15 +47,18 @@ static sy_val fetch(sy_gen *gen, int binding, sy_dtype stored, sy_ix flat, bool 
     const char *at = sy_gen_ix(gen, sy_ix_div(gen->ix, flat, each));
     sy_val texel = sy_gen_temp(gen, SY_U32, 4, "texelFetch(tex%d, int(%s))", binding, at);
     sy_ix part = sy_ix_mod(gen->ix, flat, each);
-    const char *name = stored == SY_F16 ? "f16" : "bf16", *as = stored == SY_F32 ? "uintBitsToFloat" : stored == SY_I32 ? sy_gen_type(SY_I32, four ? 4 : 1) : "";
+    const char *name = stored == SY_F16 ? "f16" : "bf16", *as = stored == SY_F32   ? "uintBitsToFloat"
+                                                                : stored == SY_I32 ? sy_gen_type(SY_I32, four ? 4 : 1)
+                                                                                   : "";
     gen->uses[binding] |= 4;
     if (four && halves)
-        return sy_gen_temp(gen, SY_F32, 4, "sy_%s4(%s == 0u ? %s.xy : %s.zw)", name, sy_gen_ix(gen, sy_ix_div(gen->ix, part, 4)), texel.text, texel.text);
+        return sy_gen_temp(gen, SY_F32, 4, "sy_%s4(%s == 0u ? %s.xy : %s.zw)", name,
+                           sy_gen_ix(gen, sy_ix_div(gen->ix, part, 4)), texel.text, texel.text);
     if (four)
         return sy_gen_temp(gen, stored, 4, "%s(%s)", as, texel.text);
     if (halves)
-        return sy_gen_temp(gen, SY_F32, 1, "sy_%s(%s[%s], %s)", name, texel.text, sy_gen_ix(gen, sy_ix_div(gen->ix, part, 2)),
-                           sy_gen_ix(gen, sy_ix_mod(gen->ix, part, 2)));
+        return sy_gen_temp(gen, SY_F32, 1, "sy_%s(%s[%s], %s)", name, texel.text,
+                           sy_gen_ix(gen, sy_ix_div(gen->ix, part, 2)), sy_gen_ix(gen, sy_ix_mod(gen->ix, part, 2)));
     return sy_gen_temp(gen, stored, 1, "%s(%s[%s])", as, texel.text, sy_gen_ix(gen, part));
 }
 
@@ -131,7 +135,8 @@ static bool pull_slice(sy_gen *gen, sy_value value, const sy_ix *index, sy_val *
     const sy_type *type = &g->nodes[source].type;
     for (int i = 0; i < type->rank; i++)
         offset = offset * type->dim[i] + start[i];
-    sy_ix flat = sy_ix_add(gen->ix, sy_ix_flat(gen->ix, index, type->dim, type->rank), push_offset(gen, binding, offset));
+    sy_ix flat =
+        sy_ix_add(gen->ix, sy_ix_flat(gen->ix, index, type->dim, type->rank), push_offset(gen, binding, offset));
     *result = load(gen, binding, type->dtype, flat);
     return true;
 }
@@ -279,8 +284,8 @@ bool sy_pull_invert(sy_gen *gen, sy_value output, sy_value anchor, const sy_ix *
     }
     for (uint32_t a = 0; a < node->n_args; a++) {
         const sy_type *from = &gen->graph->nodes[node->args[a]].type;
-        if (from->is_route || !sy_pull_reaches(gen, node->args[a], anchor) || sy_type_count(from) != sy_type_count(type) ||
-            !sy_pull_invert(gen, node->args[a], anchor, index, at))
+        if (from->is_route || !sy_pull_reaches(gen, node->args[a], anchor) ||
+            sy_type_count(from) != sy_type_count(type) || !sy_pull_invert(gen, node->args[a], anchor, index, at))
             continue;
         if (node->op == SY_OP_TRANSPOSE) {
             for (int i = 0; i < type->rank; i++)

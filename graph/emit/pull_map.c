@@ -155,7 +155,8 @@ static sy_val pull_take(sy_gen *gen, sy_value value, const sy_ix *index)
     const sy_node *node = &gen->graph->nodes[value];
     const sy_type *x = &gen->graph->nodes[node->args[0]].type, *ids = &gen->graph->nodes[node->args[1]].type;
     sy_ix at[SY_MAX_RANK];
-    if (any_lane(gen, index, ids->rank) && (node->op == SY_OP_TAKE_ROWS || sy_ix_uses(gen->ix, index[ids->rank - 1], gen->lane)))
+    if (any_lane(gen, index, ids->rank) &&
+        (node->op == SY_OP_TAKE_ROWS || sy_ix_uses(gen->ix, index[ids->rank - 1], gen->lane)))
         return sy_pull_apart(gen, value, index);
     sy_val id = sy_pull(gen, node->args[1], index);
     if (id.width != 1)
@@ -230,8 +231,9 @@ static sy_val pull_random(sy_gen *gen, sy_value value, const sy_ix *index)
     if (node->n_args > 1)
         counter = sy_pull(gen, node->args[1], &none);
     gen->philox = true;
-    sy_val four = sy_gen_temp(gen, SY_F32, 4, "sy_random_normal4(uvec2(%s, %uu), uvec2(%s, %s))", seed.text,
-                              (unsigned)node->attributes.stream, sy_gen_ix(gen, sy_ix_div(gen->ix, base, 4)), counter.text);
+    sy_val four =
+        sy_gen_temp(gen, SY_F32, 4, "sy_random_normal4(uvec2(%s, %uu), uvec2(%s, %s))", seed.text,
+                    (unsigned)node->attributes.stream, sy_gen_ix(gen, sy_ix_div(gen->ix, base, 4)), counter.text);
     if (lane)
         return four;
     return sy_gen_temp(gen, SY_F32, 1, "%s[%s]", four.text, sy_gen_ix(gen, sy_ix_mod(gen->ix, element, 4)));
@@ -254,11 +256,13 @@ static sy_val pull_combine(sy_gen *gen, sy_value value, const sy_ix *index)
     sy_gen_line(gen, "for (; %s < %s; %s++) {", name, end, name);
     uint32_t scope = sy_gen_open(gen);
     sy_ix where[2] = {0, index[1]};
-    where[0] = sy_gen_var(gen, route->dim[SY_ROUTE_SLOTS] - 1, "%s", sy_pull_word(gen, node->args[1], at.row_slots, entry));
+    where[0] =
+        sy_gen_var(gen, route->dim[SY_ROUTE_SLOTS] - 1, "%s", sy_pull_word(gen, node->args[1], at.row_slots, entry));
     sy_val y = sy_pull(gen, node->args[0], where);
     const char *wide = sy_gen_wide(gen, y, width);
     if (node->attributes.weighted)
-        sy_gen_line(gen, "%s += uintBitsToFloat(%s) * %s;", sum.text, sy_pull_word(gen, node->args[1], at.weights, where[0]), wide);
+        sy_gen_line(gen, "%s += uintBitsToFloat(%s) * %s;", sum.text,
+                    sy_pull_word(gen, node->args[1], at.weights, where[0]), wide);
     else
         sy_gen_line(gen, "%s += %s;", sum.text, wide);
     sy_gen_close(gen, scope, "}");
@@ -302,8 +306,9 @@ static sy_val pull_by_slot(sy_gen *gen, sy_value value, const sy_ix *index)
         return sy_pull_apart(gen, value, index);
     int32_t bound = route->dim[gather ? SY_ROUTE_ROWS : SY_ROUTE_TARGETS];
     sy_ix where[2] = {0, index[1]};
-    where[0] = sy_gen_var(gen, bound - 1, "min(%s, %uu)",
-                          sy_pull_word(gen, node->args[1], gather ? at.rows : at.targets, index[0]), (unsigned)bound - 1);
+    where[0] =
+        sy_gen_var(gen, bound - 1, "min(%s, %uu)",
+                   sy_pull_word(gen, node->args[1], gather ? at.rows : at.targets, index[0]), (unsigned)bound - 1);
     return sy_pull(gen, node->args[0], where);
 }
 

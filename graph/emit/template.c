@@ -91,8 +91,8 @@ static bool expand_line(expansion *e, const char *line, const char *end)
         sy_text_add_bytes(e->out, line, (size_t)(at - line));
         size_t length = (size_t)(close - at - 2);
         const sy_template_value *value = find(e, at + 2, length), *base = NULL;
-        if (!value && length > 5 && (!memcmp(close - 5, "_quad", 5) || !memcmp(close - 5, "_part", 5) ||
-                                     !memcmp(close - 5, "_next", 5)))
+        if (!value && length > 5 &&
+            (!memcmp(close - 5, "_quad", 5) || !memcmp(close - 5, "_part", 5) || !memcmp(close - 5, "_next", 5)))
             base = find(e, at + 2, length - 5);
         if (base) {
             int64_t i = base->number;
@@ -101,7 +101,8 @@ static bool expand_line(expansion *e, const char *line, const char *end)
             continue;
         }
         if (!value)
-            return sy_fail(e->error, SY_CODE_INTERNAL, "shaders/%s: no value \"%.*s\"", e->file, (int)(close - at - 2), at + 2);
+            return sy_fail(e->error, SY_CODE_INTERNAL, "shaders/%s: no value \"%.*s\"", e->file, (int)(close - at - 2),
+                           at + 2);
         if (value->text)
             sy_text_add(e->out, value->text);
         else

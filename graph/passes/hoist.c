@@ -50,22 +50,24 @@ static sy_value exchanged(sy_graph *graph, sy_value x, int i, int j)
     return sy_graph_add(graph, SY_OP_TRANSPOSE, &x, 1, &perm, NULL, NULL);
 }
 
-/* weight[…,N,K], or […,K,N] if not `turned`, made […,K,N] at load time, in panels where that is possible; under the cast to f32
- * if there is one, so that it is stored narrow. */
+/* weight[…,N,K], or […,K,N] if not `turned`, made […,K,N] at load time, in panels where that is possible; under the
+ * cast to f32 if there is one, so that it is stored narrow. */
 static sy_value laid_out(sy_rewrite *rewrite, sy_value old, bool turned)
 {
     sy_graph *graph = rewrite->graph;
     const sy_node *node = &rewrite->old->nodes[old];
     sy_value inner = widens(rewrite->old, node) ? node->args[0] : old, made = rewrite->map[inner];
     int rank = node->type.rank;
-    int32_t dims[SY_MAX_RANK], n = node->type.dim[turned ? rank - 2 : rank - 1], k = node->type.dim[turned ? rank - 1 : rank - 2];
+    int32_t dims[SY_MAX_RANK], n = node->type.dim[turned ? rank - 2 : rank - 1],
+                               k = node->type.dim[turned ? rank - 1 : rank - 2];
     memcpy(dims, node->type.dim, sizeof dims);
     if (made && n % PANEL == 0 && n > PANEL && rank < SY_MAX_RANK) {
         dims[rank - 2] = turned ? n / PANEL : k;
         dims[rank - 1] = turned ? PANEL : n / PANEL;
         dims[rank] = turned ? k : PANEL;
         made = reshaped(graph, made, rank + 1, dims);
-        made = turned ? exchanged(graph, made, rank - 1, rank) : exchanged(graph, made, rank - 2, rank - 1); /* the panels */
+        made = turned ? exchanged(graph, made, rank - 1, rank)
+                      : exchanged(graph, made, rank - 2, rank - 1); /* the panels */
         made = exchanged(graph, made, rank - 2, rank - 1);
         dims[rank - 2] = k;
         dims[rank - 1] = n;

@@ -41,7 +41,10 @@ void bench_close(bench *b)
 static void create_session(bench *b, bench_run *run)
 {
     sy_error error = {0};
-    run->session = sy_session_create(&(sy_session_params){.device = b->device, .step = run->program, .n_steps = run->replays, .weights = run->weights}, &error);
+    run->session = sy_session_create(
+        &(sy_session_params){
+            .device = b->device, .step = run->program, .n_steps = run->replays, .weights = run->weights},
+        &error);
     if (!run->session)
         die(run->name, &error);
 }
@@ -92,7 +95,8 @@ static void make_weights(bench_run *run, const sy_graph *graph)
         for (int d = 0; d < node->type.rank; d++)
             sy_text_printf(&head, "%s%d", d ? "," : "", node->type.dim[d]);
         uint64_t bytes = sy_type_bytes(&node->type);
-        sy_text_printf(&head, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset, (unsigned long long)(offset + bytes));
+        sy_text_printf(&head, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)offset,
+                       (unsigned long long)(offset + bytes));
         offset += bytes;
     }
     if (!offset)
@@ -170,8 +174,19 @@ void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, 
     sy_emitter_destroy(&emitter);
     for (uint32_t i = 0; i < buffers; i++)
         bindings[i] = (sy_binding){{SY_SPACE_ARENA, 0, i * bytes, bytes}, i + 1 == buffers ? SY_WRITE : SY_READ};
-    *kernel = (sy_kernel){.name = file, .glsl = shader->data, .spirv = copy, .n_spirv = n_spirv, .local_size = {64, 1, 1}, .n_bindings = buffers};
-    *dispatch = (sy_dispatch){.n_bindings = buffers, .bindings = bindings, .groups = {groups, 1, 1}, .barrier = true, .label = file, .flops = flops, .bytes = (double)(buffers * bytes)};
+    *kernel = (sy_kernel){.name = file,
+                          .glsl = shader->data,
+                          .spirv = copy,
+                          .n_spirv = n_spirv,
+                          .local_size = {64, 1, 1},
+                          .n_bindings = buffers};
+    *dispatch = (sy_dispatch){.n_bindings = buffers,
+                              .bindings = bindings,
+                              .groups = {groups, 1, 1},
+                              .barrier = true,
+                              .label = file,
+                              .flops = flops,
+                              .bytes = (double)(buffers * bytes)};
     p->kernels = kernel, p->n_kernels = 1;
     p->dispatches = dispatch, p->n_dispatches = 1;
     p->space_bytes[SY_SPACE_ARENA][0] = buffers * bytes;
@@ -187,7 +202,7 @@ static int by_value(const void *a, const void *b)
 
 void bench_measure(bench_run *const *runs, uint32_t n)
 {
-    double (*seconds)[BENCH_ROUNDS] = calloc(n, sizeof *seconds);
+    double(*seconds)[BENCH_ROUNDS] = calloc(n, sizeof *seconds);
     for (uint32_t round = 0; round < BENCH_ROUNDS; round++)
         for (uint32_t i = 0; i < n; i++) {
             run_once(runs[i]);
@@ -225,7 +240,8 @@ double bench_triad_roof(bench *b, bench_run *run)
 void bench_print(const char *what, double got, const char *unit, double goal, bool at_most)
 {
     bool reached = at_most ? got <= goal : got >= goal;
-    printf("  %-62s %8.3f %-10s goal: %s %.3g  %s\n", what, got, unit, at_most ? "at most" : "at least", goal, reached ? "reached" : "NOT reached");
+    printf("  %-62s %8.3f %-10s goal: %s %.3g  %s\n", what, got, unit, at_most ? "at most" : "at least", goal,
+           reached ? "reached" : "NOT reached");
 }
 
 int main(int argc, char **argv)
@@ -235,8 +251,9 @@ int main(int argc, char **argv)
     if (!strcmp(what, "matmul") || !strcmp(what, "moe") || !strcmp(what, "model")) {
         bench_open(&b);
         int status = !strcmp(what, "matmul") ? bench_matmul(&b)
-                     : !strcmp(what, "moe")  ? bench_moe(&b)
-                                             : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
+                     : !strcmp(what, "moe")
+                         ? bench_moe(&b)
+                         : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }

@@ -63,7 +63,8 @@ static void find_inputs(const sy_graph *g, sy_group *group, sy_value value, char
     if (node->op == SY_OP_STEP || node->op == SY_OP_STEP_INDEX) {
         group->reads_step = true;
     } else if (node->op == SY_OP_INPUT || node->op == SY_OP_PARAM || node->op == SY_OP_STATE ||
-               (node->type.is_route && group->kind != SY_GROUP_ROUTE) || (node->op == SY_OP_CONST && node->attributes.values.count > 64)) {
+               (node->type.is_route && group->kind != SY_GROUP_ROUTE) ||
+               (node->op == SY_OP_CONST && node->attributes.values.count > 64)) {
         group->inputs[group->n_inputs++] = value;
         return;
     }
@@ -90,7 +91,9 @@ static uint64_t meaningful(const sy_eval *eval, sy_value value)
     uint64_t n = sy_type_count(&node->type);
     for (sy_value v = value; v; v = g->nodes[v].n_args ? g->nodes[v].args[0] : 0) {
         const sy_node *at = &g->nodes[v];
-        sy_value route = at->op == SY_OP_GROUPED_MATMUL ? at->args[2] : at->op == SY_OP_ROUTE_GATHER || at->op == SY_OP_ROUTE_SPREAD ? at->args[1] : 0;
+        sy_value route = at->op == SY_OP_GROUPED_MATMUL                                 ? at->args[2]
+                         : at->op == SY_OP_ROUTE_GATHER || at->op == SY_OP_ROUTE_SPREAD ? at->args[1]
+                                                                                        : 0;
         if (route && node->type.dim[0] == g->nodes[route].type.dim[SY_ROUTE_SLOTS])
             return n / (uint64_t)node->type.dim[0] * (uint64_t)eval->route[route]->count;
     }
@@ -119,7 +122,8 @@ static bool compare(const kernel_case *c, const sy_eval *eval, sy_value value, c
     return false;
 }
 
-static bool compare_route(const kernel_case *c, const sy_eval *eval, sy_value value, const uint32_t *got, const uint32_t *wanted, uint32_t tile_rows)
+static bool compare_route(const kernel_case *c, const sy_eval *eval, sy_value value, const uint32_t *got,
+                          const uint32_t *wanted, uint32_t tile_rows)
 {
     sy_route_layout at = sy_route_layout_of(&eval->graph->nodes[value].type);
     const sy_type *type = &eval->graph->nodes[value].type;
@@ -127,13 +131,18 @@ static bool compare_route(const kernel_case *c, const sy_eval *eval, sy_value va
     const struct {
         const char *name;
         uint32_t first, n;
-    } sections[] = {{"count", 0, 1}, {"offsets", at.offsets, (uint32_t)type->dim[1] + 1}, {"rows", at.rows, count},
-                    {"targets", at.targets, count}, {"weights", at.weights, count},
-                    {"row_offsets", at.row_offsets, (uint32_t)type->dim[0] + 1}, {"row_slots", at.row_slots, count}};
+    } sections[] = {{"count", 0, 1},
+                    {"offsets", at.offsets, (uint32_t)type->dim[1] + 1},
+                    {"rows", at.rows, count},
+                    {"targets", at.targets, count},
+                    {"weights", at.weights, count},
+                    {"row_offsets", at.row_offsets, (uint32_t)type->dim[0] + 1},
+                    {"row_slots", at.row_slots, count}};
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
         for (uint32_t i = 0; i < sections[s].n; i++)
             if (got[sections[s].first + i] != wanted[sections[s].first + i]) {
-                fprintf(stderr, "%s: %s[%u] is %u, not %u\n", c->name, sections[s].name, i, got[sections[s].first + i], wanted[sections[s].first + i]);
+                fprintf(stderr, "%s: %s[%u] is %u, not %u\n", c->name, sections[s].name, i, got[sections[s].first + i],
+                        wanted[sections[s].first + i]);
                 return false;
             }
     for (int32_t e = 0; e < type->dim[1]; e++)
@@ -143,7 +152,8 @@ static bool compare_route(const kernel_case *c, const sy_eval *eval, sy_value va
                 return false;
             }
     if (got[at.tiles] != tiles || got[at.indirect] != 3 || got[at.indirect + 1] != tiles || got[at.indirect + 2] != 1) {
-        fprintf(stderr, "%s: %u tiles, indirect %u %u %u; wanted %u\n", c->name, got[at.tiles], got[at.indirect], got[at.indirect + 1], got[at.indirect + 2], tiles);
+        fprintf(stderr, "%s: %u tiles, indirect %u %u %u; wanted %u\n", c->name, got[at.tiles], got[at.indirect],
+                got[at.indirect + 1], got[at.indirect + 2], tiles);
         return false;
     }
     return true;
@@ -164,13 +174,16 @@ static bool fill_job(const kernel_case *c, const sy_plan *plan, sy_eval *eval, v
         job->data[i] = calloc(1, job->bytes[i] + 16);
         memset(job->data[i], 0xab, job->bytes[i]);
         if (!sy_eval_value(eval, value, error) ||
-            (input && !sy_eval_store(eval, value, group->indirect ? group->tile_rows : 16, job->data[i], sy_type_bytes(&plan->graph->nodes[value].type), error)))
+            (input && !sy_eval_store(eval, value, group->indirect ? group->tile_rows : 16, job->data[i],
+                                     sy_type_bytes(&plan->graph->nodes[value].type), error)))
             return false;
-        if (input && group->indirect && plan->graph->nodes[value].type.is_route) { /* the device's own sections, which the reference leaves out */
+        if (input && group->indirect &&
+            plan->graph->nodes[value].type.is_route) { /* the device's own sections, which the reference leaves out */
             uint32_t *words = job->data[i], n = 0;
             sy_route_layout at = sy_route_layout_of(&plan->graph->nodes[value].type);
             for (int32_t e = 0; e < plan->graph->nodes[value].type.dim[1]; e++)
-                for (uint32_t slot = words[at.offsets + e]; slot < words[at.offsets + e + 1]; slot += group->tile_rows, n++) {
+                for (uint32_t slot = words[at.offsets + e]; slot < words[at.offsets + e + 1];
+                     slot += group->tile_rows, n++) {
                     words[at.tiles + 1 + 2 * n] = (uint32_t)e;
                     words[at.tiles + 2 + 2 * n] = slot;
                 }
@@ -192,7 +205,8 @@ static bool fill_job(const kernel_case *c, const sy_plan *plan, sy_eval *eval, v
     return true;
 }
 
-static bool run(vk_device *device, struct sy_emitter *emitter, kernel_case *c, sy_plan *plan, sy_eval *eval, sy_error *error)
+static bool run(vk_device *device, struct sy_emitter *emitter, kernel_case *c, sy_plan *plan, sy_eval *eval,
+                sy_error *error)
 {
     sy_group *group = &plan->groups[0];
     sy_emitted emitted;
@@ -201,7 +215,8 @@ static bool run(vk_device *device, struct sy_emitter *emitter, kernel_case *c, s
     if (!sy_emit_group(plan, 0, &emitted, error))
         return false;
     if (getenv("SY_PRINT") && strstr(c->name, getenv("SY_PRINT")))
-        fprintf(stderr, "---- %s: %s %ux%ux%u\n%s", c->name, group->variant, group->groups[0], group->groups[1], group->groups[2], emitted.glsl);
+        fprintf(stderr, "---- %s: %s %ux%ux%u\n%s", c->name, group->variant, group->groups[0], group->groups[1],
+                group->groups[2], emitted.glsl);
     memcpy(job.groups, group->groups, sizeof job.groups);
     ok = sy_emit_spirv(emitter, group->variant, emitted.glsl, &job.spirv, &job.n_spirv, &from_cache, error) &&
          fill_job(c, plan, eval, &job, error);
@@ -247,7 +262,8 @@ bool kernel_run(vk_device *device, struct sy_emitter *emitter, kernel_case *c)
     }
     sy_compile_params params = {.step_columns = c->step_columns, .n_step_columns = c->n_step_columns};
     char *seen = calloc(c->graph->n_nodes, 1);
-    sy_plan plan = {.graph = c->graph, .params = &params, .limits = *vk_limits(device), .groups = &c->group, .n_groups = 1};
+    sy_plan plan = {
+        .graph = c->graph, .params = &params, .limits = *vk_limits(device), .groups = &c->group, .n_groups = 1};
     plan.route_uses = calloc(c->graph->n_nodes, sizeof *plan.route_uses);
     bool ok = sy_graph_check(c->graph, &error);
     for (uint32_t i = 0; ok && i < c->group.n_outputs; i++) {

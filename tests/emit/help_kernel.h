@@ -8,8 +8,8 @@
 
 typedef struct kernel_case {
     const char *name;
-    sy_graph *graph; /* destroyed by kernel_run */
-    sy_group group;  /* kind, anchors, outputs; inputs are found unless given */
+    sy_graph *graph;  /* destroyed by kernel_run */
+    sy_group group;   /* kind, anchors, outputs; inputs are found unless given */
     double tolerance; /* of the relative L2 error; 0: 1e-5 */
     const char *const *step_columns;
     uint32_t n_step_columns, step;

@@ -22,11 +22,13 @@ static VkInstance instance;
 static VkDebugUtilsMessengerEXT messenger;
 static unsigned messages;
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT type,
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                 VkDebugUtilsMessageTypeFlagsEXT type,
                                                  const VkDebugUtilsMessengerCallbackDataEXT *data, void *context)
 {
     (void)context;
-    if (severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT && (type & VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT)) {
+    if (severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT &&
+        (type & VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT)) {
         messages++;
         fprintf(stderr, "validation: %s\n", data->pMessage);
     }
@@ -50,7 +52,8 @@ static VkResult create_instance(void)
     VkValidationFeatureEnableEXT enables[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     VkDebugUtilsMessengerCreateInfoEXT report = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageSeverity =
+            VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
         .pfnUserCallback = on_message,
     };
@@ -113,7 +116,8 @@ static bool open_device(vk_device *d, VkPhysicalDevice physical)
         d->family++;
     vkGetPhysicalDeviceMemoryProperties(physical, &memory);
     VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    while (d->memory_type < memory.memoryTypeCount && (memory.memoryTypes[d->memory_type].propertyFlags & wanted) != wanted)
+    while (d->memory_type < memory.memoryTypeCount &&
+           (memory.memoryTypes[d->memory_type].propertyFlags & wanted) != wanted)
         d->memory_type++;
     if (d->family == n || d->memory_type == memory.memoryTypeCount)
         return false;
@@ -122,7 +126,8 @@ static bool open_device(vk_device *d, VkPhysicalDevice physical)
                                      .queueFamilyIndex = d->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
-    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
+    VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
     if (vkCreateDevice(physical, &info, NULL, &d->device))
         return false;
     vkGetDeviceQueue(d->device, d->family, 0, &d->queue);
@@ -179,7 +184,8 @@ static bool make_buffers(vk_device *d, const vk_job *job, resources *r)
     for (uint32_t i = 0; i < job->n_bindings; i++) {
         VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                    .size = (job->bytes[i] + 3) / 4 * 4,
-                                   .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT};
+                                   .usage =
+                                       VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT};
         VkMemoryRequirements needs;
         if (vkCreateBuffer(d->device, &info, NULL, &r->buffer[i]))
             return false;
@@ -187,7 +193,8 @@ static bool make_buffers(vk_device *d, const vk_job *job, resources *r)
         r->offset[i] = (total + needs.alignment - 1) / needs.alignment * needs.alignment;
         total = r->offset[i] + needs.size;
     }
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = total, .memoryTypeIndex = d->memory_type};
+    VkMemoryAllocateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = total, .memoryTypeIndex = d->memory_type};
     if (vkAllocateMemory(d->device, &info, NULL, &r->memory) ||
         vkMapMemory(d->device, r->memory, 0, VK_WHOLE_SIZE, 0, (void **)&r->map))
         return false;
@@ -208,7 +215,8 @@ static bool make_buffers(vk_device *d, const vk_job *job, resources *r)
 static bool make_pipeline(vk_device *d, const vk_job *job, resources *r)
 {
     VkDescriptorSetLayoutBinding bindings[24];
-    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 24}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 24}};
+    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 24},
+                                     {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 24}};
     for (uint32_t i = 0; i < job->n_bindings; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){
             i, job->texels >> i & 1 ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1,
@@ -222,11 +230,15 @@ static bool make_pipeline(vk_device *d, const vk_job *job, resources *r)
                                               .pSetLayouts = &r->set_layout,
                                               .pushConstantRangeCount = job->n_push > 0,
                                               .pPushConstantRanges = &push};
-    VkShaderModuleCreateInfo module = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * (size_t)job->n_spirv, .pCode = job->spirv};
-    VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 2, .pPoolSizes = sizes};
+    VkShaderModuleCreateInfo module = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                       .codeSize = 4 * (size_t)job->n_spirv,
+                                       .pCode = job->spirv};
+    VkDescriptorPoolCreateInfo pool = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 2, .pPoolSizes = sizes};
     if (vkCreateDescriptorSetLayout(d->device, &set_info, NULL, &r->set_layout) ||
         vkCreatePipelineLayout(d->device, &layout_info, NULL, &r->layout) ||
-        vkCreateShaderModule(d->device, &module, NULL, &r->module) || vkCreateDescriptorPool(d->device, &pool, NULL, &r->pool))
+        vkCreateShaderModule(d->device, &module, NULL, &r->module) ||
+        vkCreateDescriptorPool(d->device, &pool, NULL, &r->pool))
         return false;
     VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -264,7 +276,9 @@ static double submit(vk_device *d, const vk_job *job, resources *r)
                                             .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                             .commandBufferCount = 1};
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT, .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                               .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
     struct timespec before, after;
     if (vkAllocateCommandBuffers(d->device, &allocate, &commands) || vkBeginCommandBuffer(commands, &begin))
         return -1;
@@ -273,7 +287,8 @@ static double submit(vk_device *d, const vk_job *job, resources *r)
     if (job->n_push)
         vkCmdPushConstants(commands, r->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * job->n_push, job->push);
     vkCmdDispatch(commands, job->groups[0], job->groups[1], job->groups[2]);
-    vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+    vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0,
+                         NULL, 0, NULL);
     VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
     if (vkEndCommandBuffer(commands) || vkResetFences(d->device, 1, &r->fence))
         return -1;
@@ -309,8 +324,8 @@ double vk_run(vk_device *d, const vk_job *job, double *first)
     struct timespec before, after;
     double seconds = -1;
     clock_gettime(CLOCK_MONOTONIC, &before);
-    if (make_buffers(d, job, &r) && make_pipeline(d, job, &r) && !vkCreateCommandPool(d->device, &pool, NULL, &r.commands) &&
-        !vkCreateFence(d->device, &fence, NULL, &r.fence))
+    if (make_buffers(d, job, &r) && make_pipeline(d, job, &r) &&
+        !vkCreateCommandPool(d->device, &pool, NULL, &r.commands) && !vkCreateFence(d->device, &fence, NULL, &r.fence))
         seconds = submit(d, job, &r);
     clock_gettime(CLOCK_MONOTONIC, &after);
     *first = (double)(after.tv_sec - before.tv_sec) + 1e-9 * (double)(after.tv_nsec - before.tv_nsec);

@@ -26,8 +26,8 @@ typedef struct vk_job {
     uint32_t groups[3];
     uint32_t repeats; /* dispatches timed after a first one; 0: only the first */
 } vk_job;
-/* Seconds of the fastest timed dispatch (of the only one, if repeats is 0); negative: failed. *first: of making the pipeline and
- * the first dispatch, which on software drivers is when the code is made. */
+/* Seconds of the fastest timed dispatch (of the only one, if repeats is 0); negative: failed. *first: of making the
+ * pipeline and the first dispatch, which on software drivers is when the code is made. */
 double vk_run(vk_device *device, const vk_job *job, double *first);
 
 #endif

@@ -26,11 +26,13 @@ static sy_group map_of(sy_value output)
 static void test_elementwise(int32_t n)
 {
     sy_graph *g = sy_graph_create("unary");
-    sy_value x = in(g, "x", SY_T(SY_F32, n, 5)), y = in(g, "y", SY_T(SY_F16, 5)), z = in(g, "z", SY_T(SY_BF16, n, 1)), sum = 0;
-    static const sy_op ops[] = {SY_OP_NEG, SY_OP_ABS, SY_OP_SIN, SY_OP_COS, SY_OP_TANH, SY_OP_SIGMOID, SY_OP_SILU, SY_OP_GELU_TANH,
-                                SY_OP_GELU_ERF, SY_OP_RELU, SY_OP_FLOOR, SY_OP_EXP};
+    sy_value x = in(g, "x", SY_T(SY_F32, n, 5)), y = in(g, "y", SY_T(SY_F16, 5)), z = in(g, "z", SY_T(SY_BF16, n, 1)),
+             sum = 0;
+    static const sy_op ops[] = {SY_OP_NEG,  SY_OP_ABS,       SY_OP_SIN,      SY_OP_COS,  SY_OP_TANH,  SY_OP_SIGMOID,
+                                SY_OP_SILU, SY_OP_GELU_TANH, SY_OP_GELU_ERF, SY_OP_RELU, SY_OP_FLOOR, SY_OP_EXP};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        sy_value v = sy_mul(g, sy_unary(g, ops[i], sy_add(g, x, sy_const(g, 0.1 * (double)i))), sy_const(g, 1.0 + 0.3 * (double)i));
+        sy_value v = sy_mul(g, sy_unary(g, ops[i], sy_add(g, x, sy_const(g, 0.1 * (double)i))),
+                            sy_const(g, 1.0 + 0.3 * (double)i));
         sum = sum ? sy_add(g, sum, v) : v;
     }
     sy_value square = sy_add(g, sy_mul(g, x, x), sy_const(g, 0.5));
@@ -52,17 +54,21 @@ static void test_large_angles(void)
     expect("sin and cos of large angles", g, map_of(y), 1e-6);
     g = sy_graph_create("tails");
     x = sy_mul(g, in(g, "x", SY_T(SY_F32, 1000)), sy_const(g, 300));
-    y = sy_concat(g, (sy_value[]){sy_unary(g, SY_OP_TANH, x), sy_unary(g, SY_OP_SIGMOID, x), sy_unary(g, SY_OP_SILU, x),
-                                  sy_unary(g, SY_OP_GELU_TANH, x), sy_unary(g, SY_OP_GELU_ERF, x)}, 5, 0);
+    y = sy_concat(g,
+                  (sy_value[]){sy_unary(g, SY_OP_TANH, x), sy_unary(g, SY_OP_SIGMOID, x), sy_unary(g, SY_OP_SILU, x),
+                               sy_unary(g, SY_OP_GELU_TANH, x), sy_unary(g, SY_OP_GELU_ERF, x)},
+                  5, 0);
     expect("activations far out", g, map_of(y), 1e-6);
 }
 
 static void test_integers(void)
 {
     sy_graph *g = sy_graph_create("integers");
-    sy_value a = in(g, "a", SY_T(SY_I32, 7, 4)), i = sy_iota(g, SY_T(SY_I32, 7, 4), 1), r = sy_iota(g, SY_T(SY_I32, 7, 4), 0);
+    sy_value a = in(g, "a", SY_T(SY_I32, 7, 4)), i = sy_iota(g, SY_T(SY_I32, 7, 4), 1),
+             r = sy_iota(g, SY_T(SY_I32, 7, 4), 0);
     sy_value x = sy_add(g, sy_mul(g, a, i), sy_sub(g, r, sy_cast(g, sy_cast(g, a, SY_F32), SY_I32)));
-    x = sy_select(g, sy_binary(g, SY_OP_EQUAL, i, r), sy_unary(g, SY_OP_NEG, x), sy_binary(g, SY_OP_DIV, x, sy_add(g, i, sy_cast(g, sy_const(g, 1), SY_I32))));
+    x = sy_select(g, sy_binary(g, SY_OP_EQUAL, i, r), sy_unary(g, SY_OP_NEG, x),
+                  sy_binary(g, SY_OP_DIV, x, sy_add(g, i, sy_cast(g, sy_const(g, 1), SY_I32))));
     expect("integers", g, map_of(x), 0);
 }
 
@@ -71,7 +77,8 @@ static void test_views(int32_t n, int32_t c)
     sy_graph *g = sy_graph_create("views");
     sy_value x = in(g, "x", SY_T(SY_F32, n, 3, c)), t = sy_transpose(g, x, (int32_t[]){1, 0, 2});
     sy_value s = sy_slice(g, t, (int32_t[]){1, 0, 0}, SY_T(SY_F32, 2, n, c));
-    sy_value flat = sy_reshape(g, s, SY_T(SY_F32, 2 * n, c)), b = sy_broadcast(g, in(g, "b", SY_T(SY_F32, 1, c)), SY_T(SY_F32, 2 * n, c));
+    sy_value flat = sy_reshape(g, s, SY_T(SY_F32, 2 * n, c)),
+             b = sy_broadcast(g, in(g, "b", SY_T(SY_F32, 1, c)), SY_T(SY_F32, 2 * n, c));
     sy_value joined = sy_concat(g, (sy_value[]){flat, b, in(g, "y", SY_T(SY_F32, 2 * n, 8))}, 3, 1);
     sy_value up = sy_transpose(g, sy_add(g, joined, sy_const(g, 1)), (int32_t[]){1, 0});
     expect("views", g, map_of(up), 0);
@@ -96,10 +103,12 @@ static void test_stores(void)
 static void test_indexed(int32_t c)
 {
     sy_graph *g = sy_graph_create("indexed");
-    sy_value table = in(g, "table", SY_T(SY_F32, 9, c)), ids = in(g, "ids", SY_T(SY_I32, 7)); /* ids to 10: two are outside */
+    sy_value table = in(g, "table", SY_T(SY_F32, 9, c)),
+             ids = in(g, "ids", SY_T(SY_I32, 7)); /* ids to 10: two are outside */
     expect("take_rows", g, map_of(sy_add(g, sy_take_rows(g, table, ids), sy_const(g, 1))), 0);
     g = sy_graph_create("indexed");
-    expect("take_last", g, map_of(sy_take_last(g, in(g, "x", SY_T(SY_F32, 7, 9)), in(g, "ids", SY_T(SY_I32, 7, c)))), 0);
+    expect("take_last", g, map_of(sy_take_last(g, in(g, "x", SY_T(SY_F32, 7, 9)), in(g, "ids", SY_T(SY_I32, 7, c)))),
+           0);
     g = sy_graph_create("random");
     sy_value z = sy_random_normal(g, in(g, "seeds", SY_T(SY_U32, 3)), sy_step_index(g), 2, SY_T(SY_F32, 3, c, 5));
     kernel_case k = {.name = "random", .graph = g, .group = map_of(z), .step = 3, .tolerance = 1e-6};
@@ -113,7 +122,8 @@ static void test_steps(void)
     sy_value x = in(g, "x", SY_T(SY_F32, 5, 6));
     x = sy_add(g, sy_mul(g, x, sy_step(g, "scale")), sy_step(g, "shift"));
     sy_graph_end(g, SY_END_STEP_OUTPUT, "trace", x);
-    kernel_case k = {.name = "steps", .graph = g, .group = map_of(x), .step_columns = columns, .n_step_columns = 3, .step = 2};
+    kernel_case k = {
+        .name = "steps", .graph = g, .group = map_of(x), .step_columns = columns, .n_step_columns = 3, .step = 2};
     CHECK(kernel_run(device, emitter, &k));
 }
 
@@ -127,7 +137,8 @@ static void test_matmul(int32_t m, int32_t k, int32_t n, bool transpose_b, sy_dt
     char name[96];
     snprintf(name, sizeof name, "matmul %dx%dx%d%s %s", m, k, n, transpose_b ? " bT" : "", sy_dtype_name(weights));
     sy_graph *g = sy_graph_create("matmul");
-    sy_value a = in(g, "a", SY_T(SY_F32, m, k)), b = in(g, "b", transpose_b ? SY_T(weights, n, k) : SY_T(weights, k, n));
+    sy_value a = in(g, "a", SY_T(SY_F32, m, k)),
+             b = in(g, "b", transpose_b ? SY_T(weights, n, k) : SY_T(weights, k, n));
     sy_value c = sy_matmul(g, a, b, transpose_b), out = sy_silu(g, sy_add(g, c, in(g, "bias", SY_T(SY_F32, n))));
     out = sy_add(g, sy_mul(g, out, in(g, "gate", SY_T(SY_F32, m, 1))), in(g, "residual", SY_T(SY_F32, m, n)));
     expect(name, g, anchored(SY_GROUP_MATMUL, c, out), 0);
@@ -140,8 +151,10 @@ static void test_matmul_forms(void)
     expect("batched matmul", g, anchored(SY_GROUP_MATMUL, c, c), 0);
     /* gate and up; a prologue on the left; a result stored transposed */
     g = sy_graph_create("gated");
-    sy_value x = in(g, "x", SY_T(SY_F32, 2, 19, 16)), left = sy_mul(g, x, sy_add(g, in(g, "scale", SY_T(SY_F32, 2, 1, 16)), sy_const(g, 1)));
-    sy_value gate = sy_matmul(g, left, in(g, "wg", SY_T(SY_F32, 16, 24)), false), up = sy_matmul(g, left, in(g, "wu", SY_T(SY_F32, 16, 24)), false);
+    sy_value x = in(g, "x", SY_T(SY_F32, 2, 19, 16)),
+             left = sy_mul(g, x, sy_add(g, in(g, "scale", SY_T(SY_F32, 2, 1, 16)), sy_const(g, 1)));
+    sy_value gate = sy_matmul(g, left, in(g, "wg", SY_T(SY_F32, 16, 24)), false),
+             up = sy_matmul(g, left, in(g, "wu", SY_T(SY_F32, 16, 24)), false);
     sy_value out = sy_transpose(g, sy_mul(g, sy_silu(g, gate), up), (int32_t[]){0, 2, 1});
     sy_group group = {.kind = SY_GROUP_MATMUL, .anchors = {gate, up}, .n_anchors = 2, .outputs = {out}, .n_outputs = 1};
     expect("gate and up", g, group, 0);
@@ -154,12 +167,14 @@ static void test_matmul_forms(void)
 
 static void test_rows(int32_t r, int32_t n)
 {
-    static const sy_op ops[] = {SY_OP_SOFTMAX, SY_OP_LAYER_NORM, SY_OP_RMS_NORM, SY_OP_L2_NORMALISE, SY_OP_REDUCE_SUM, SY_OP_REDUCE_MEAN, SY_OP_REDUCE_MAX};
+    static const sy_op ops[] = {SY_OP_SOFTMAX,    SY_OP_LAYER_NORM,  SY_OP_RMS_NORM,  SY_OP_L2_NORMALISE,
+                                SY_OP_REDUCE_SUM, SY_OP_REDUCE_MEAN, SY_OP_REDUCE_MAX};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s %dx%d", sy_op_get(ops[i])->name, r, n);
         sy_graph *g = sy_graph_create("rows");
-        sy_value x = sy_mul(g, in(g, "x", SY_T(SY_F32, r, n)), sy_const(g, 3)), y = sy_row(g, ops[i], x, i > 0 && i < 4 ? 1e-5 : 0);
+        sy_value x = sy_mul(g, in(g, "x", SY_T(SY_F32, r, n)), sy_const(g, 3)),
+                 y = sy_row(g, ops[i], x, i > 0 && i < 4 ? 1e-5 : 0);
         sy_value out = sy_add(g, sy_mul(g, y, in(g, "scale", SY_T(SY_F32, r, 1))), sy_const(g, 0.5));
         expect(name, g, anchored(SY_GROUP_ROW, y, out), 0);
     }
@@ -170,8 +185,10 @@ static void test_row_chains(int32_t t, int32_t e, int32_t k)
     /* scores -> softmax -> top_k -> their weights, renormalised: three statistics, outputs of two lengths */
     sy_graph *g = sy_graph_create("gate");
     sy_value p = sy_row(g, SY_OP_SOFTMAX, in(g, "x", SY_T(SY_F32, t, e)), 0), ids = sy_top_k(g, p, k);
-    sy_value w = sy_take_last(g, p, ids), sum = sy_row(g, SY_OP_REDUCE_SUM, w, 0), scaled = sy_binary(g, SY_OP_DIV, w, sum);
-    sy_group group = {.kind = SY_GROUP_ROW, .anchors = {p, ids, sum}, .n_anchors = 3, .outputs = {ids, scaled, p}, .n_outputs = 3};
+    sy_value w = sy_take_last(g, p, ids), sum = sy_row(g, SY_OP_REDUCE_SUM, w, 0),
+             scaled = sy_binary(g, SY_OP_DIV, w, sum);
+    sy_group group = {
+        .kind = SY_GROUP_ROW, .anchors = {p, ids, sum}, .n_anchors = 3, .outputs = {ids, scaled, p}, .n_outputs = 3};
     expect("gate", g, group, 0);
 }
 
@@ -181,24 +198,29 @@ static void test_attention(int32_t t, int32_t s, int32_t d, int32_t e)
     snprintf(name, sizeof name, "attention %dx%d head %d, %d", t, s, d, e);
     sy_graph *g = sy_graph_create("attention");
     /* q from a projection [B, T, H d] with heads split; the result with heads merged again */
-    sy_value q = sy_transpose(g, sy_reshape(g, in(g, "q", SY_T(SY_F32, 2, t, 3 * d)), SY_T(SY_F32, 2, t, 3, d)), (int32_t[]){0, 2, 1, 3});
-    sy_value k = sy_mul(g, in(g, "k", SY_T(SY_F32, 2, 3, s, d)), sy_const(g, 4)), v = in(g, "v", SY_T(SY_F32, 2, 3, s, e));
+    sy_value q = sy_transpose(g, sy_reshape(g, in(g, "q", SY_T(SY_F32, 2, t, 3 * d)), SY_T(SY_F32, 2, t, 3, d)),
+                              (int32_t[]){0, 2, 1, 3});
+    sy_value k = sy_mul(g, in(g, "k", SY_T(SY_F32, 2, 3, s, d)), sy_const(g, 4)),
+             v = in(g, "v", SY_T(SY_F32, 2, 3, s, e));
     sy_value y = sy_attention(g, q, k, v, 1 / 8.0);
     sy_value out = sy_reshape(g, sy_transpose(g, y, (int32_t[]){0, 2, 1, 3}), SY_T(SY_F32, 2, t, 3 * e));
     expect(name, g, anchored(SY_GROUP_ATTENTION, y, out), 0);
 }
 
 /* A list of choices: k targets a row, list order by row or (choice_major) by choice; some entries dropped (-1). */
-static sy_value build_route(sy_graph *g, int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity, int32_t group_rows)
+static sy_value build_route(sy_graph *g, int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity,
+                            int32_t group_rows)
 {
     sy_type list = SY_T(SY_I32, rows, k), turned = SY_T(SY_I32, k, rows);
-    sy_value row = sy_iota(g, choice_major ? turned : list, choice_major), to = in(g, "to", choice_major ? turned : list);
+    sy_value row = sy_iota(g, choice_major ? turned : list, choice_major),
+             to = in(g, "to", choice_major ? turned : list);
     sy_value w = in(g, "w", SY_T(SY_F32, rows * k));
     row = sy_reshape(g, row, SY_T(SY_I32, rows * k));
     return sy_route_build(g, row, sy_reshape(g, to, SY_T(SY_I32, rows * k)), w, rows, targets, capacity, group_rows);
 }
 
-static void test_route(int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity, int32_t group_rows, double one)
+static void test_route(int32_t rows, int32_t targets, int32_t k, bool choice_major, int32_t capacity,
+                       int32_t group_rows, double one)
 {
     char name[96];
     double some[97];
@@ -207,7 +229,12 @@ static void test_route(int32_t rows, int32_t targets, int32_t k, bool choice_maj
     snprintf(name, sizeof name, "route %d -> %d k %d capacity %d of %d", rows, targets, k, capacity, group_rows);
     sy_graph *g = sy_graph_create("route");
     sy_value r = build_route(g, rows, targets, k, choice_major, capacity, group_rows);
-    kernel_case c = {.name = name, .graph = g, .group = anchored(SY_GROUP_ROUTE, r, r), .integers = some, .n_integers = 97, .every = every};
+    kernel_case c = {.name = name,
+                     .graph = g,
+                     .group = anchored(SY_GROUP_ROUTE, r, r),
+                     .integers = some,
+                     .n_integers = 97,
+                     .every = every};
     CHECK_SAY(kernel_run(device, emitter, &c), "%s", name);
 }
 
@@ -219,12 +246,20 @@ static void test_grouped(int32_t rows, int32_t targets, int32_t k, int32_t n, bo
     for (int i = 0; i < 89; i++)
         some[i] = one >= 0 ? one : (i * 53 + i * i) % (targets + 1) - 1;
     sy_value r = build_route(g, rows, targets, 2, false, 0, 0);
-    sy_value x = in(g, "x", gather ? SY_T(SY_F32, rows, k) : SY_T(SY_F32, rows * 2, k)), w = in(g, "w1", SY_T(SY_F16, targets, k, n));
-    sy_value y = sy_grouped_matmul(g, x, w, r, gather, false), up = sy_grouped_matmul(g, x, in(g, "w2", SY_T(SY_F16, targets, k, n)), r, gather, false);
+    sy_value x = in(g, "x", gather ? SY_T(SY_F32, rows, k) : SY_T(SY_F32, rows * 2, k)),
+             w = in(g, "w1", SY_T(SY_F16, targets, k, n));
+    sy_value y = sy_grouped_matmul(g, x, w, r, gather, false),
+             up = sy_grouped_matmul(g, x, in(g, "w2", SY_T(SY_F16, targets, k, n)), r, gather, false);
     sy_value bias = sy_route_spread(g, in(g, "b", SY_T(SY_F32, targets, n)), r);
     sy_value out = sy_mul(g, sy_silu(g, sy_add(g, y, bias)), up);
-    kernel_case c = {.name = "grouped matmul", .graph = g, .integers = some, .n_integers = 89, .every = every,
-                     .group = {.kind = SY_GROUP_GROUPED_MATMUL, .anchors = {y, up}, .n_anchors = 2, .outputs = {out}, .n_outputs = 1}};
+    kernel_case c = {
+        .name = "grouped matmul",
+        .graph = g,
+        .integers = some,
+        .n_integers = 89,
+        .every = every,
+        .group = {
+            .kind = SY_GROUP_GROUPED_MATMUL, .anchors = {y, up}, .n_anchors = 2, .outputs = {out}, .n_outputs = 1}};
     CHECK_SAY(kernel_run(device, emitter, &c), "grouped %d rows, %d targets, %d, to %g", rows, targets, n, one);
     for (int op = 0; op < 5; op++) {
         g = sy_graph_create("consume");
@@ -236,7 +271,8 @@ static void test_grouped(int32_t rows, int32_t targets, int32_t k, int32_t n, bo
               : op == 3 ? sy_route_scatter(g, y, r, in(g, "x", SY_T(SY_F32, rows, n)))
                         : sy_route_load(g, r);
         c = (kernel_case){.name = "consume", .graph = g, .integers = some, .n_integers = 89, .group = map_of(out)};
-        CHECK_SAY(kernel_run(device, emitter, &c), "consumer %d, %d rows, %d targets, %d, to %g", op, rows, targets, n, one);
+        CHECK_SAY(kernel_run(device, emitter, &c), "consumer %d, %d rows, %d targets, %d, to %g", op, rows, targets, n,
+                  one);
     }
 }
 

@@ -1,5 +1,6 @@
-/* The manifest: each variant fits the floor of Vulkan 1.2 or is one of several of its kind, says its shared memory as it is in the
- * SPIR-V, and some variant of each kind fits every device. Kernels are made from graphs of each kind for every variant. */
+/* The manifest: each variant fits the floor of Vulkan 1.2 or is one of several of its kind, says its shared memory as
+ * it is in the SPIR-V, and some variant of each kind fits every device. Kernels are made from graphs of each kind for
+ * every variant. */
 #include "graph/emit/manifest.h"
 #include "graph/ir/build.h"
 #include "tests/check.h"
@@ -8,8 +9,17 @@
 
 static struct sy_emitter *emitter;
 
-enum { OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22, OP_TYPE_VECTOR = 23, OP_TYPE_ARRAY = 28, OP_TYPE_POINTER = 32, OP_CONSTANT = 43,
-       OP_VARIABLE = 59, WORKGROUP = 4, IDS = 1 << 16 };
+enum {
+    OP_TYPE_INT = 21,
+    OP_TYPE_FLOAT = 22,
+    OP_TYPE_VECTOR = 23,
+    OP_TYPE_ARRAY = 28,
+    OP_TYPE_POINTER = 32,
+    OP_CONSTANT = 43,
+    OP_VARIABLE = 59,
+    WORKGROUP = 4,
+    IDS = 1 << 16
+};
 
 /* Bytes of all variables in shared memory, read from the module itself. */
 static uint32_t shared_in(const uint32_t *words, uint32_t n)
@@ -69,7 +79,8 @@ static sy_graph *graph_of(sy_group_kind kind, bool two, sy_group *group)
     }
     group->anchors[0] = y;
     if (two) {
-        group->anchors[1] = kind == SY_GROUP_MATMUL ? sy_matmul(g, x, w, false) : sy_grouped_matmul(g, x, w, r, true, false);
+        group->anchors[1] =
+            kind == SY_GROUP_MATMUL ? sy_matmul(g, x, w, false) : sy_grouped_matmul(g, x, w, r, true, false);
         group->n_anchors = 2;
         y = sy_mul(g, y, group->anchors[1]);
     }
@@ -107,8 +118,9 @@ static void check_variant(const sy_variant *v, bool two)
                   sy_emit_spirv(emitter, v->name, emitted.glsl, &spirv, &n, &cached, &error);
         CHECK_SAY(ok, "%s: %s", v->name, error.message);
         if (ok)
-            CHECK_SAY(emitted.shared_bytes == shared_in(spirv, n), "%s says %u bytes of shared memory; its module has %u", v->name,
-                      emitted.shared_bytes, shared_in(spirv, n));
+            CHECK_SAY(emitted.shared_bytes == shared_in(spirv, n),
+                      "%s says %u bytes of shared memory; its module has %u", v->name, emitted.shared_bytes,
+                      shared_in(spirv, n));
         /* Equal groups make equal text, whatever their values are called. */
         sy_emitted again;
         CHECK(ok && sy_emit_group(&plan, 0, &again, &error) && !strcmp(again.glsl, emitted.glsl));
@@ -144,7 +156,12 @@ static void test_choice(void)
     for (int kind = SY_GROUP_MAP; kind <= SY_GROUP_ROUTE; kind++)
         for (uint32_t anchors = 1; anchors <= 2; anchors++)
             for (uint64_t rows = 1; rows <= 1 << 20; rows *= 4) {
-                sy_problem p = {.kind = (sy_group_kind)kind, .n_anchors = anchors, .rows = rows, .columns = 768, .d = 128, .e = 128};
+                sy_problem p = {.kind = (sy_group_kind)kind,
+                                .n_anchors = anchors,
+                                .rows = rows,
+                                .columns = 768,
+                                .d = 128,
+                                .e = 128};
                 p.iterations = kind == SY_GROUP_ROUTE ? 6 * rows : 1000;
                 sy_error error = {0};
                 CHECK_SAY(sy_choose_variant(&p, &floor, &error), "%s", error.message);

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/switchyard-cache-XXXXXX";
-static const char kernel[] = "#version 450\nlayout(local_size_x = 8) in;\nlayout(set = 0, binding = 0) buffer B { float d[]; } b;\n"
-                             "void main()\n{\n    b.d[gl_GlobalInvocationID.x] *= %d.0;\n}\n";
+static const char kernel[] =
+    "#version 450\nlayout(local_size_x = 8) in;\nlayout(set = 0, binding = 0) buffer B { float d[]; } b;\n"
+    "void main()\n{\n    b.d[gl_GlobalInvocationID.x] *= %d.0;\n}\n";
 
-static bool emit(struct sy_emitter *emitter, int number, const uint32_t **words, uint32_t *n, bool *cached, sy_error *error)
+static bool emit(struct sy_emitter *emitter, int number, const uint32_t **words, uint32_t *n, bool *cached,
+                 sy_error *error)
 {
     char text[512];
     snprintf(text, sizeof text, kernel, number);
@@ -105,7 +107,7 @@ static void test_bound(void)
     unsigned left = entries(path);
     CHECK_SAY(left >= 1 && left <= 3, "%u entries are left", left);
     emitter = sy_emitter_create(&params, NULL, &error);
-    CHECK(emit(emitter, 19, &words, &n, &cached, &error) && cached); /* the newest stays */
+    CHECK(emit(emitter, 19, &words, &n, &cached, &error) && cached);  /* the newest stays */
     CHECK(emit(emitter, 10, &words, &n, &cached, &error) && !cached); /* the oldest went */
     sy_emitter_destroy(&emitter);
     /* a folder that cannot be: no cache, no failure */
@@ -123,7 +125,8 @@ static void test_errors(void)
     uint32_t n;
     bool cached;
     REQUIRE(emitter);
-    CHECK(!sy_emit_spirv(emitter, "bad", "#version 450\nvoid main()\n{\n    float x = nothing;\n}\n", &words, &n, &cached, &error));
+    CHECK(!sy_emit_spirv(emitter, "bad", "#version 450\nvoid main()\n{\n    float x = nothing;\n}\n", &words, &n,
+                         &cached, &error));
     CHECK_SAY(strstr(error.message, "bad, line 4") && strstr(error.message, "float x = nothing;"), "%s", error.message);
     sy_emitter_destroy(&emitter);
 }
