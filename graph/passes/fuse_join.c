@@ -330,7 +330,10 @@ static sy_value meeting_point(const sy_fuser *f, sy_value value, sy_value other)
 static bool is_weight(const sy_graph *graph, sy_value value)
 {
     const sy_node *node = &graph->nodes[value];
-    return node->load_time || (node->op == SY_OP_CAST && graph->nodes[node->args[0]].load_time);
+    /* under the cast to f32 and the views that read panels (see hoist) */
+    while (!node->load_time && (node->op == SY_OP_CAST || node->op == SY_OP_RESHAPE || node->op == SY_OP_TRANSPOSE))
+        node = &graph->nodes[node->args[0]];
+    return node->load_time;
 }
 
 bool sy_fuse_join_pair(sy_fuser *f, sy_value value)
