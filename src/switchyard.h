@@ -145,8 +145,7 @@ typedef struct sy_pipeline_params {
     double eta;   /* DDIM: 0 (deterministic) to 1 */
     double shift; /* flows: shift of the noise levels; 0: 1 */
     sy_precision precision;
-    const char *const
-        *taps; /* values and routes to keep of every step, "*" stands for any text: "blocks.*.route", "preview" */
+    const char *const *taps; /* values and routes to keep of every step; * is any text: "blocks.*.route" */
     uint32_t n_taps;
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
