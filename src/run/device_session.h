@@ -2,7 +2,8 @@
  *
  *   device_session.c  making and ending it: memory, weights, where places of programs lie
  *   upload.c          the staging ring
- *   record.c          pipelines, descriptor sets, command buffers
+ *   pipelines.c       pipelines, by several threads
+ *   record.c          descriptor sets, command buffers
  *   submit.c          running it */
 #ifndef SY_RUN_DEVICE_SESSION_H
 #define SY_RUN_DEVICE_SESSION_H
@@ -71,6 +72,16 @@ bool sy_upload_begin(sy_device_session *d, sy_upload *upload, sy_error *error);
 bool sy_upload_put(sy_upload *upload, const sy_vk_buffer *to, uint64_t offset, const void *data, uint64_t bytes,
                    sy_error *error);
 bool sy_upload_end(sy_upload *upload, sy_error *error); /* also after a failure */
+
+/* Layouts and pipelines of kernels, into arrays of n. What was made before a failure stays there. */
+typedef struct sy_pipelines {
+    const sy_kernel *kernels;
+    uint32_t n;
+    VkDescriptorSetLayout *set_layouts;
+    VkPipelineLayout *layouts;
+    VkPipeline *pipelines;
+} sy_pipelines;
+bool sy_pipelines_make(sy_device_session *d, const sy_pipelines *pipelines, sy_error *error);
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
 bool sy_record_advance(sy_device_session *d, sy_error *error);

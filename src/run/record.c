@@ -1,4 +1,4 @@
-/* What is made once and replayed: pipelines, descriptor sets, command buffers.
+/* What is made once and replayed: descriptor sets, command buffers.
  *
  * Order of a run: begin (inputs copied, states cleared, the init program), then per step all segments and the step
  * counter, then end (copies of what the host reads). Every command buffer begins with a barrier against all before it:
@@ -13,59 +13,6 @@
 
 /* A device that is slow for one that runs Vulkan 1.2 at all: predictions are to be too long rather than too short. */
 static const double slow_flops = 50e9, slow_bytes = 4e9, slow_dispatch = 20e-6;
-
-static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSetLayout *set, VkPipelineLayout *layout,
-                       sy_error *error)
-{
-    sy_vk_device *v = d->device;
-    VkDescriptorSetLayoutBinding bindings[32];
-    if (k->n_bindings > 32)
-        return sy_fail(error, SY_CODE_INTERNAL, "kernel %s has %u bindings", k->name, k->n_bindings);
-    for (uint32_t i = 0; i < k->n_bindings; i++)
-        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
-                                                     .descriptorType = k->texel_bindings >> i & 1
-                                                                           ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-                                                                           : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                                     .descriptorCount = 1,
-                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-    VkDescriptorSetLayoutCreateInfo set_info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                                .bindingCount = k->n_bindings,
-                                                .pBindings = bindings};
-    if (!sy_vk_check(v->vk.vkCreateDescriptorSetLayout(v->handle, &set_info, NULL, set), error, k->name))
-        return false;
-    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 4 * k->push_words};
-    VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                       .setLayoutCount = 1,
-                                       .pSetLayouts = set,
-                                       .pushConstantRangeCount = k->push_words ? 1 : 0,
-                                       .pPushConstantRanges = &push};
-    return sy_vk_check(v->vk.vkCreatePipelineLayout(v->handle, &info, NULL, layout), error, k->name);
-}
-
-static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayout layout, VkPipeline *pipeline,
-                        sy_error *error)
-{
-    sy_vk_device *v = d->device;
-    VkShaderModule module;
-    VkShaderModuleCreateInfo code = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * (size_t)k->n_spirv, .pCode = k->spirv};
-    if (!sy_vk_check(v->vk.vkCreateShaderModule(v->handle, &code, NULL, &module), error, k->name))
-        return false;
-    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                                                  .module = module,
-                                                  .pName = "main"},
-                                        .layout = layout};
-    bool ok = sy_vk_check(v->vk.vkCreateComputePipelines(v->handle, d->cache.handle, 1, &info, NULL, pipeline), error,
-                          k->name);
-    v->vk.vkDestroyShaderModule(v->handle, module, NULL);
-    if (!ok)
-        return sy_fail_context(error, "compiling kernel %s", k->name);
-    sy_vk_name(v, VK_OBJECT_TYPE_PIPELINE, (uint64_t)*pipeline, k->name);
-    d->session->stats.pipelines++;
-    return true;
-}
 
 static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool,
                       sy_error *error)
@@ -168,11 +115,8 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     o->pipelines = sy_arena_array(arena, p->n_kernels + 1, sizeof *o->pipelines);
     if (!o->set_layouts || !o->layouts || !o->pipelines)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
-    for (uint32_t i = 0; i < p->n_kernels; i++)
-        if (!layouts_of(d, &p->kernels[i], &o->set_layouts[i], &o->layouts[i], error) ||
-            !pipeline_of(d, &p->kernels[i], o->layouts[i], &o->pipelines[i], error))
-            return false;
-    return make_sets(d, which, error);
+    sy_pipelines pipelines = {p->kernels, p->n_kernels, o->set_layouts, o->layouts, o->pipelines};
+    return sy_pipelines_make(d, &pipelines, error) && make_sets(d, which, error);
 }
 
 static const char *advance_source(void)
@@ -189,14 +133,13 @@ bool sy_record_advance(sy_device_session *d, sy_error *error)
     sy_vk_device *v = d->device;
     sy_compile_params params = {.cache_directory = d->session->params.cache_directory};
     sy_kernel kernel = {.name = "advance", .n_bindings = 1};
+    sy_pipelines pipelines = {&kernel, 1, &d->advance_set_layout, &d->advance_layout, &d->advance};
     bool cached;
     if (!source)
         return sy_fail(error, SY_CODE_INTERNAL, "shaders/advance.comp is not in the library");
     struct sy_emitter *emitter = sy_emitter_create(&params, &v->plan->limits, error);
     bool ok = emitter && sy_emit_spirv(emitter, kernel.name, source, &kernel.spirv, &kernel.n_spirv, &cached, error) &&
-              layouts_of(d, &kernel, &d->advance_set_layout, &d->advance_layout, error) &&
-              pipeline_of(d, &kernel, d->advance_layout, &d->advance, error) &&
-              make_pool(v, 1, 1, 0, &d->advance_pool, error);
+              sy_pipelines_make(d, &pipelines, error) && make_pool(v, 1, 1, 0, &d->advance_pool, error);
     sy_emitter_destroy(&emitter);
     if (!ok)
         return false;
