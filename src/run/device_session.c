@@ -196,6 +196,8 @@ static void destroy(sy_session *s)
     sy_record_free(d);
     if (d->commands)
         v->vk.vkDestroyCommandPool(v->handle, d->commands, NULL);
+    if (d->queries)
+        v->vk.vkDestroyQueryPool(v->handle, d->queries, NULL);
     if (d->timeline)
         v->vk.vkDestroySemaphore(v->handle, d->timeline, NULL);
     sy_pipeline_cache_close(v, &d->cache);
@@ -237,8 +239,9 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
     s->stats.pipeline_cache_hit = d->cache.loaded > 0;
     if ((p->init && !sy_record_objects(d, SY_INIT, error)) || !sy_record_objects(d, SY_STEP, error) ||
-        !sy_record_advance(d, error) || !sy_record_commands(d, error))
+        !sy_record_advance(d, error) || !sy_timings_create(d, error) || !sy_record_commands(d, error))
         return false;
+    s->timings = d->timings;
     s->stats.pipeline_seconds = sy_seconds() - start;
     s->stats.submissions = s->stats.host_waits = 0;
     return true;

@@ -4,7 +4,8 @@
  *   upload.c          the staging ring
  *   pipelines.c       pipelines, by several threads
  *   record.c          descriptor sets, command buffers
- *   submit.c          running it */
+ *   submit.c          running it
+ *   timings.c         how long each dispatch takes, where asked for */
 #ifndef SY_RUN_DEVICE_SESSION_H
 #define SY_RUN_DEVICE_SESSION_H
 
@@ -50,6 +51,9 @@ typedef struct sy_device_session {
     double begin_predicted;
     sy_segment *segments;
     uint32_t n_segments;
+    VkQueryPool queries; /* null: no timings; query 2 i before dispatch i, 2 i + 1 after */
+    double *timings;
+    uint64_t *ticks;
     VkSemaphore timeline;
     uint64_t reached; /* last value handed out */
 } sy_device_session;
@@ -82,6 +86,11 @@ typedef struct sy_pipelines {
     VkPipeline *pipelines;
 } sy_pipelines;
 bool sy_pipelines_make(sy_device_session *d, const sy_pipelines *pipelines, sy_error *error);
+
+bool sy_timings_create(sy_device_session *d, sy_error *error);
+void sy_timings_reset(const sy_device_session *d, VkCommandBuffer commands);
+void sy_timings_write(const sy_device_session *d, VkCommandBuffer commands, uint32_t query);
+bool sy_timings_read(sy_device_session *d, sy_error *error);
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
 bool sy_record_advance(sy_device_session *d, sy_error *error);

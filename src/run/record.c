@@ -202,6 +202,8 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t fir
         if (dispatch->barrier)
             barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
         sy_vk_label_begin(d->device, c, dispatch->label);
+        if (which == SY_STEP)
+            sy_timings_write(d, c, 2 * i);
         if (bound != dispatch->kernel)
             vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
         bound = dispatch->kernel;
@@ -219,6 +221,8 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t fir
         } else {
             vk->vkCmdDispatch(c, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
         }
+        if (which == SY_STEP)
+            sy_timings_write(d, c, 2 * i + 1);
         sy_vk_label_end(d->device, c);
     }
     return true;
@@ -277,6 +281,8 @@ static bool record_segments(sy_device_session *d, sy_error *error)
         segment->last = i ? i - 1 : 0;
         if (!open_commands(d, &segment->commands, error))
             return false;
+        if (segment->first == 0)
+            sy_timings_reset(d, segment->commands);
         if (p->n_dispatches && !record_dispatches(d, SY_STEP, segment->first, segment->last, segment->commands, error))
             return false;
         if (i == p->n_dispatches) { /* the step is over */

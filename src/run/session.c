@@ -180,6 +180,11 @@ bool sy_session_output(const sy_session *s, uint32_t index, sy_session_result *r
     return true;
 }
 
+const double *sy_session_timings(const sy_session *session)
+{
+    return session->ran ? session->timings : NULL;
+}
+
 const sy_session_stats *sy_session_get_stats(const sy_session *session)
 {
     return &session->stats;

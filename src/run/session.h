@@ -31,6 +31,7 @@ typedef struct sy_session_params {
     const char *cache_directory;          /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
+    bool timings;                 /* time every dispatch of the step program, see sy_session_timings */
 } sy_session_params;
 
 typedef struct sy_session_stats {
@@ -71,6 +72,10 @@ typedef struct sy_session_result {
 bool sy_session_read(const sy_session *session, const char *name, sy_session_result *result, sy_error *error);
 /* The outputs of the step program by index, for listing; false past the end. */
 bool sy_session_output(const sy_session *session, uint32_t index, sy_session_result *result);
+
+/* Seconds of each dispatch of the step program in the last step of the last run; NULL if not asked for, or if the device
+ * has no timestamps. */
+const double *sy_session_timings(const sy_session *session);
 
 const sy_session_stats *sy_session_get_stats(const sy_session *session);
 

@@ -173,5 +173,5 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
     if (d->reached > r.first && s->lost.code == SY_CODE_OK && !sy_submit_wait(d, d->reached, ok ? error : NULL))
         ok = where_lost(&r, ok ? error : NULL);
     s->stats.longest_predicted_seconds = r.predicted;
-    return ok && (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
+    return ok && sy_timings_read(d, error) && (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
 }

@@ -42,10 +42,12 @@ void bench_close(bench *b)
 static void create_session(bench *b, bench_run *run)
 {
     sy_error error = {0};
-    run->session = sy_session_create(
-        &(sy_session_params){
-            .device = b->device, .step = run->program, .n_steps = run->replays, .weights = run->weights},
-        &error);
+    run->session = sy_session_create(&(sy_session_params){.device = b->device,
+                                                          .step = run->program,
+                                                          .n_steps = run->replays,
+                                                          .weights = run->weights,
+                                                          .timings = bench_wants_dispatches()},
+                                     &error);
     if (!run->session)
         die(run->name, &error);
 }
@@ -272,6 +274,7 @@ int main(int argc, char **argv)
         return status;
     }
     fprintf(stderr, "usage: switchyard_bench matmul | moe | model [FILE.safetensors]\n"
+                    "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");
     return 2;

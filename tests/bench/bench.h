@@ -48,6 +48,11 @@ double bench_fma_roof(bench *b, bench_run *run);
 double bench_triad_roof(bench *b, bench_run *run);
 enum { BENCH_TRIAD_BYTES = 16 << 20 };
 
+/* bench_dispatches.c */
+bool bench_wants_dispatches(void);
+double bench_goal(const sy_dispatch *dispatch, double peak, double bandwidth); /* seconds */
+void bench_print_dispatches(bench_run *run, double peak, double bandwidth);    /* nothing where sessions have no timings */
+
 void bench_print(const char *what, double got, const char *unit, double goal, bool at_most);
 
 int bench_matmul(bench *b);

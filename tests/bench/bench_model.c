@@ -54,7 +54,7 @@ int bench_model(bench *b, const char *path)
     float *table = sy_sampling_table(&sampling);
     if (!model.program || !table)
         die(path, &error);
-    model.session = sy_session_create(&(sy_session_params){.device = b->device, .step = model.program, .weights = file, .table = table, .columns = sy_sampler_columns, .n_columns = SY_SAMPLER_COLUMN_COUNT, .n_steps = sampling.n_rows}, &error);
+    model.session = sy_session_create(&(sy_session_params){.device = b->device, .step = model.program, .weights = file, .table = table, .columns = sy_sampler_columns, .n_columns = SY_SAMPLER_COLUMN_COUNT, .n_steps = sampling.n_rows, .timings = bench_wants_dispatches()}, &error);
     if (!model.session)
         die(path, &error);
     write_labels(model.session, model.program, &config, &error);
@@ -63,17 +63,15 @@ int bench_model(bench *b, const char *path)
     bench_measure((bench_run *[]){&roof, &triad, &model}, 3);
 
     double peak = operations / roof.best, bandwidth = moved / triad.best, goal = 0;
-    for (uint32_t i = 0; i < model.program->n_dispatches; i++) {
-        const sy_dispatch *d = &model.program->dispatches[i];
-        double compute = d->flops / (0.25 * peak), memory = d->bytes / bandwidth;
-        goal += compute > memory ? compute : memory;
-    }
+    for (uint32_t i = 0; i < model.program->n_dispatches; i++)
+        goal += bench_goal(&model.program->dispatches[i], peak, bandwidth);
     const sy_program_stats *s = &model.program->stats;
     printf("%s: a step of %u dispatches (%u unfused), %.1f MFLOP, %.2f MB moved (%.2f MB unfused)\n", config.architecture,
            s->dispatches, s->dispatches_unfused, s->flops * 1e-6, s->bytes * 1e-6, s->bytes_unfused * 1e-6);
     printf("  %.2f ms a step, %.2f GFLOP/s; roofs: %.1f GFLOP/s, triad %.2f GB/s; sum of first goals %.2f ms\n", model.seconds * 1e3,
            s->flops / model.seconds * 1e-9, peak * 1e-9, bandwidth * 1e-9, goal * 1e3);
     bench_print("share of the sum of its dispatches' first goals", goal / model.seconds, "", 0.6, false);
+    bench_print_dispatches(&model, peak, bandwidth);
     free(table);
     bench_free(&model), bench_free(&roof), bench_free(&triad);
     sy_sampling_free(&sampling);

@@ -64,6 +64,8 @@ int bench_moe(bench *b)
     bench_print("all rows on the same two experts, to even", skew.seconds / few.seconds, "x", 1.5, true);
     bench_print("8 experts, even, to a dense one", few.seconds / dense.seconds, "x", 1.3, true);
     for (int i = 0; i < 4; i++)
+        bench_print_dispatches(runs[i], 40e9, 4e9);
+    for (int i = 0; i < 4; i++)
         bench_free(runs[i]);
     return 0;
 }
