@@ -23,19 +23,19 @@ void place(out uint batch, out uint first, out uint end)
 
 //@section rows
 // No shared memory: an invocation makes @{rows} rows of @{vectors} vectors of columns, each in a register with a name
-// of its own; lanes lie along the columns, so that loads of A are the same for all lanes.
+// of its own; lanes lie along the columns, so that loads of A are the same for all lanes and those of B are of adjacent vectors.
 void main()
 {
     uint batch, first, end;
     place(batch, first, end);
-    uint n = (COLUMN_GROUP * @{local_x}u + gl_LocalInvocationID.x) * @{vectors}u;
+    uint n = COLUMN_GROUP * @{vectors}u * @{local_x}u + gl_LocalInvocationID.x;
     if (n >= @{n4}u)
         return;
 //@for r rows
     uint row@{r} = source_row(min(first + @{r}u, end - 1u));
 //@end
 //@for v vectors
-    uint n@{v} = min(n + @{v}u, @{n4}u - 1u);
+    uint n@{v} = min(n + @{v}u * @{local_x}u, @{n4}u - 1u);
 //@end
 //@for w anchors
 //@for r rows
@@ -73,8 +73,8 @@ void main()
         o@{w}_@{v} = r == @{r}u ? c@{w}_@{r}_@{v} : o@{w}_@{v};
 //@end
 //@end
-        if (n + @{v}u < @{n4}u)
-            store(batch, first + r, n + @{v}u, o0_@{v}, o@{last}_@{v});
+        if (n + @{v}u * @{local_x}u < @{n4}u)
+            store(batch, first + r, n + @{v}u * @{local_x}u, o0_@{v}, o@{last}_@{v});
 //@end
     }
 }
