@@ -117,8 +117,7 @@ bool sy_choose_kernel(sy_plan *plan, uint32_t index, sy_error *error)
     const sy_group *group = &plan->groups[index];
     sy_problem p = sy_problem_of(plan, group);
     if (group->kind == SY_GROUP_GROUPED_MATMUL) {
-        uint32_t decided = plan->route_uses[plan->graph->nodes[group->anchors[0]].args[2]].tile_rows;
-        p.rows = decided ? decided : p.rows;
+        p.tile_rows = plan->route_uses[plan->graph->nodes[group->anchors[0]].args[2]].tile_rows;
     }
     const sy_variant *variant = sy_choose_variant(&p, &plan->limits, error);
     return variant && sy_variant_apply(variant, plan, index, error);

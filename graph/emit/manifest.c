@@ -179,10 +179,16 @@ uint32_t sy_variant_shared(const sy_variant *variant, const sy_plan *plan, const
     return (uint32_t)shared_bytes(variant, &problem);
 }
 
+/* A route has one set of tiles: the first consumer decides how many rows they have. */
+static bool fits_tiles(const sy_variant *v, const sy_problem *p)
+{
+    return !p->tile_rows || p->tile_rows == v->rows;
+}
+
 static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     return v->kind == p->kind && (limits->cpu ? v->cpu : v->gpu) && (!v->anchors || v->anchors == p->n_anchors) &&
-           (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
+           fits_tiles(v, p) && (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
            (!v->most_columns || p->columns <= v->most_columns) && p->columns >= v->least_columns;
 }
 
@@ -198,7 +204,7 @@ static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limi
 
 bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    return v->kind == p->kind && (!v->anchors || v->anchors == p->n_anchors) &&
+    return v->kind == p->kind && fits_tiles(v, p) && (!v->anchors || v->anchors == p->n_anchors) &&
            (!v->most_rows || p->rows <= v->most_rows) && fits(v, p, limits);
 }
 

@@ -31,6 +31,7 @@ typedef struct sy_problem {
     sy_group_kind kind;
     uint32_t n_anchors;
     uint64_t rows, columns; /* rows: of the output, or expected of one target; columns: of the output, or of a row */
+    uint32_t tile_rows;     /* GROUPED_MATMUL: of the route's tiles, where another consumer has decided; 0: not yet */
     uint32_t d, e;          /* attention: size of a head in keys and values */
     uint32_t ids;           /* ROW: indices that top_k keeps for a row */
     uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself */
