@@ -173,8 +173,8 @@ static const struct {
                             "  output \"y\" %y\n"
                             "}\n"},
     {"experts, all rows to one, with drops", "graph \"drops\" {\n"
-                                             "  %x = input \"x\" : f32[48,16]\n"
-                                             "  %l = input \"l\" : f32[48,5]\n"
+                                             "  %x = input \"x\" : f32[96,16]\n"
+                                             "  %l = input \"l\" : f32[96,5]\n"
                                              "  %w = input \"w\" : f32[5,16,16]\n"
                                              "  %bias = const [9, 0, 0, 0, 0] : f32[5]\n"
                                              "  %m = add(%l, %bias)\n"
