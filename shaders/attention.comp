@@ -1,5 +1,5 @@
 //@section main
-// softmax(scale q k^T) v with a running maximum and sum: each invocation has one query, @{step} keys a turn. The scores of the keys past
+// softmax(scale q k^T) v with a running maximum and sum: each invocation has @{rows} queries, @{step} keys a turn. The scores of the keys past
 // the end are left out by select, and the first maximum is finite, so no infinity meets another. staged: keys and values of a
 // turn lie in shared memory; else every lane reads the same ones.
 //@if staged
@@ -9,14 +9,16 @@ shared vec4 stage_v[@{step}][@{e4}];
 void main()
 {
     uint head = gl_WorkGroupID.y, batch = gl_WorkGroupID.z, lane = gl_LocalInvocationID.x;
-    uint query = gl_WorkGroupID.x * @{local}u + lane, at = min(query, @{t}u - 1u);
+//@for r rows
+    uint query@{r} = (gl_WorkGroupID.x * @{rows}u + @{r}u) * @{local}u + lane, at@{r} = min(query@{r}, @{t}u - 1u);
 //@for i d4
-    vec4 q@{i} = load_q(batch, head, at, @{i}u) * @{scale};
+    vec4 q@{r}_@{i} = load_q(batch, head, at@{r}, @{i}u) * @{scale};
 //@end
 //@for i e4
-    vec4 o@{i} = vec4(0.0);
+    vec4 o@{r}_@{i} = vec4(0.0);
 //@end
-    float most = -3.0e38, total = 0.0;
+    float most@{r} = -3.0e38, total@{r} = 0.0;
+//@end
     for (uint key = 0u; key < @{s}u; key += @{step}u) {
 //@if staged
         barrier();
@@ -33,54 +35,70 @@ void main()
 //@if !ragged
         uint key@{j} = key + @{j}u;
 //@end
+//@for r rows
+        vec4 s4_@{r}_@{j} = vec4(0.0);
+//@end
+//@for i d4
+        {
 //@if staged
-#define K(i) stage_k[@{j}][i]
+            vec4 k = stage_k[@{j}][@{i}];
 //@end
 //@if !staged
-#define K(i) load_k(batch, head, key@{j}, i)
+            vec4 k = load_k(batch, head, key@{j}, @{i}u);
 //@end
-        vec4 s4_@{j} = q0 * K(0u);
-//@for i d4_rest
-        s4_@{j} = fma(q@{i_next}, K(@{i_next}u), s4_@{j});
+//@for r rows
+            s4_@{r}_@{j} = fma(q@{r}_@{i}, k, s4_@{r}_@{j});
 //@end
-#undef K
-        float s@{j} = (s4_@{j}.x + s4_@{j}.y) + (s4_@{j}.z + s4_@{j}.w);
+        }
+//@end
+//@for r rows
+        float s@{r}_@{j} = (s4_@{r}_@{j}.x + s4_@{r}_@{j}.y) + (s4_@{r}_@{j}.z + s4_@{r}_@{j}.w);
 //@if ragged
-        s@{j} = key + @{j}u < @{s}u ? s@{j} : -3.0e38;
+        s@{r}_@{j} = key + @{j}u < @{s}u ? s@{r}_@{j} : -3.0e38;
 //@end
 //@end
-        float high = most;
+//@end
+//@for r rows
+        float high@{r} = most@{r};
 //@for j step
-        high = max(high, s@{j});
+        high@{r} = max(high@{r}, s@{r}_@{j});
 //@end
-        float shrink = exp(most - high);
-        most = high;
-        total *= shrink;
+        float shrink@{r} = exp(most@{r} - high@{r});
+        most@{r} = high@{r};
+        total@{r} *= shrink@{r};
 //@for j step
-        float p@{j} = exp(s@{j} - high);
+        float p@{r}_@{j} = exp(s@{r}_@{j} - high@{r});
 //@if ragged
-        p@{j} = key + @{j}u < @{s}u ? p@{j} : 0.0;
+        p@{r}_@{j} = key + @{j}u < @{s}u ? p@{r}_@{j} : 0.0;
 //@end
-        total += p@{j};
+        total@{r} += p@{r}_@{j};
 //@end
 //@for i e4
-        o@{i} *= shrink;
+        o@{r}_@{i} *= shrink@{r};
+//@end
 //@end
 //@for j step
 //@for i e4
+        {
 //@if staged
-        o@{i} = fma(vec4(p@{j}), stage_v[@{j}][@{i}], o@{i});
+            vec4 v = stage_v[@{j}][@{i}];
 //@end
 //@if !staged
-        o@{i} = fma(vec4(p@{j}), load_v(batch, head, key@{j}, @{i}u), o@{i});
+            vec4 v = load_v(batch, head, key@{j}, @{i}u);
 //@end
+//@for r rows
+            o@{r}_@{i} = fma(vec4(p@{r}_@{j}), v, o@{r}_@{i});
+//@end
+        }
 //@end
 //@end
     }
-    if (query >= @{t}u)
-        return;
-    float inverse = 1.0 / total;
+//@for r rows
+    if (query@{r} < @{t}u) {
+        float inverse = 1.0 / total@{r};
 //@for i e4
-    store(batch, head, query, @{i}u, o@{i} * inverse);
+        store(batch, head, query@{r}, @{i}u, o@{r}_@{i} * inverse);
+//@end
+    }
 //@end
 }

@@ -154,7 +154,7 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         break;
     case SY_GROUP_ATTENTION: {
         const sy_type *type = &plan->graph->nodes[group->anchors[0]].type;
-        group->groups[0] = (uint32_t)ceil_div(p.rows, lanes);
+        group->groups[0] = (uint32_t)ceil_div(p.rows, lanes * variant->rows);
         group->groups[1] = (uint32_t)type->dim[1];
         group->groups[2] = (uint32_t)type->dim[0];
         break;

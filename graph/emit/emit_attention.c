@@ -87,7 +87,7 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out)
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
     const sy_template_value values[] = {
         {"d4", d4, NULL},
-        {"d4_rest", d4 - 1, NULL},
+        {"rows", v->rows, NULL},
         {"e4", e4, NULL},
         {"s", keys, NULL},
         {"t", node->type.dim[2], NULL},
