@@ -143,6 +143,9 @@ static const struct {
                   "  %v = input \"v\" : f32[2,3,53,24]\n"
                   "  %y = attention(%q, %k, %v) scale=0.2\n"
                   "  output \"y\" %y\n"
+                  "  %few = input \"few\" : f32[2,3,5,24]\n"
+                  "  %z = attention(%few, %k, %v) scale=0.2\n"
+                  "  output \"z\" %z\n"
                   "}\n"},
     {"experts", "graph \"experts\" {\n"
                 "  %x = input \"x\" : f32[50,40]\n"

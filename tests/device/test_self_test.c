@@ -137,7 +137,7 @@ int main(void)
     REQUIRE(variants != NULL);
     /* The further variants of route building are for lists of a million entries: too long for a self-test. */
     for (uint32_t i = 0; i < n; i++)
-        if (variants[i].kind != SY_GROUP_ROUTE || !strcmp(variants[i].name, "route.build"))
+        if (strncmp(variants[i].name, "route.long", 10))
             CHECK_SAY(has_word(seen, variants[i].name), "no case reaches %s", variants[i].name);
     return check_done();
 }
