@@ -376,14 +376,6 @@ uint32_t sy_safetensors_metadata_count(const sy_safetensors *file)
     return file->n_metadata;
 }
 
-const char *sy_safetensors_metadata_at(const sy_safetensors *file, uint32_t index, const char **value)
-{
-    if (index >= file->n_metadata)
-        return NULL;
-    *value = file->metadata[index].value;
-    return file->metadata[index].key;
-}
-
 bool sy_stored_type(const sy_stored_tensor *t, sy_type *type, sy_error *error)
 {
     if (!t->readable)

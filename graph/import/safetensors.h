@@ -42,7 +42,6 @@ const sy_stored_tensor *sy_safetensors_need(const sy_safetensors *file, const ch
 /* Value of a key of the file's metadata, or NULL. */
 const char *sy_safetensors_metadata(const sy_safetensors *file, const char *key);
 uint32_t sy_safetensors_metadata_count(const sy_safetensors *file);
-const char *sy_safetensors_metadata_at(const sy_safetensors *file, uint32_t index, const char **value); /* the key */
 
 /* The type it has in a graph; false (with a message) where a graph cannot hold it. A single number is [1]. */
 bool sy_stored_type(const sy_stored_tensor *tensor, sy_type *type, sy_error *error);

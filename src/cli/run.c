@@ -126,11 +126,8 @@ static bool parse(int argc, char **argv, options *o, int *status)
             fputs(help, stdout);
             *status = SY_EXIT_DONE;
             return false;
-        case ':':
-            sy_cli_usage(command, "%s takes a value", argv[optind - 1]);
-            return false;
         default:
-            sy_cli_usage(command, "there is no option %s", argv[optind - 1]);
+            sy_cli_usage(command, option == ':' ? "%s takes a value" : "there is no option %s", argv[optind - 1]);
             return false;
         }
     }
