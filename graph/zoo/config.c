@@ -253,22 +253,50 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
     return NULL;
 }
 
-/* Builds the network once, to hold every parameter it has against the file. */
-static bool check_by_building(const struct sy_safetensors *file, const sy_network_config *c, sy_error *error)
+bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
-    sy_graph *g = sy_graph_create("check");
-    if (!g)
-        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
-    sy_zoo_inputs in = {sy_input(g, "x", SY_T(SY_F32, 1, c->channels, c->side, c->side)),
-                        sy_input(g, "time", SY_T(SY_F32, 1))};
-    in.label = sy_input(g, "label", c->words ? SY_T(SY_I32, 1, c->words) : SY_T(SY_I32, 1));
+    if (!picture_side(file, c, error) || !transformer(file, c, error) || !label(file, c, error))
+        return false;
+    const sy_stored_tensor *first = sy_safetensors_find(file, "x_embedder.proj.weight");
+    if (!first->readable || first->dtype > SY_BF16)
+        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.",
+                       first->name, first->dtype_name);
+    c->dtype = first->dtype;
+    return true;
+}
+
+bool sy_zoo_configure_end(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+{
+    return mixtures(file, c, error) && sampling(file, c, error);
+}
+
+static sy_zoo_inputs declare_inputs(sy_graph *g, const sy_network_config *c, int32_t batch)
+{
+    sy_zoo_inputs in = {.x = sy_input(g, "x", SY_T(SY_F32, batch, c->channels, c->side, c->side)),
+                        .time = sy_input(g, "time", SY_T(SY_F32, batch))};
+    in.label = sy_input(g, "label", c->words ? SY_T(SY_I32, batch, c->words) : SY_T(SY_I32, batch));
     if (c->words)
-        in.label_weights = sy_input(g, "label_weights", SY_T(SY_F32, 1, c->words));
-    bool ok = sy_zoo_build(g, c, &in) && sy_zoo_check_file(g, file, error);
-    if (!ok)
-        sy_graph_check(g, error);
-    sy_graph_destroy(&g);
-    return ok;
+        in.label_weights = sy_input(g, "label_weights", SY_T(SY_F32, batch, c->words));
+    if (c->context_tokens)
+        in.context = sy_input(g, "context", SY_T(SY_F32, batch, c->context_tokens, c->context_width));
+    if (c->step_size)
+        in.step_size = sy_input(g, "step_size", SY_T(SY_F32, batch));
+    return in;
+}
+
+/* Builds the network and holds every parameter it has against the file. NULL on error. */
+static sy_graph *build_denoiser(const sy_network_config *c, int32_t batch, sy_error *error)
+{
+    sy_graph *g = sy_graph_create(c->architecture);
+    if (!g) {
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
+        return NULL;
+    }
+    sy_zoo_inputs in = declare_inputs(g, c, batch);
+    sy_output(g, "output", sy_zoo_build(g, c, &in));
+    if (!sy_graph_check(g, error) || !sy_zoo_check_file(g, c->file, error))
+        sy_graph_destroy(&g);
+    return g;
 }
 
 bool sy_zoo_config_from_file(const struct sy_safetensors *file, sy_network_config *config, sy_error *error)
@@ -276,19 +304,60 @@ bool sy_zoo_config_from_file(const struct sy_safetensors *file, sy_network_confi
     const sy_network *network = network_of(file, error);
     if (!network)
         return false;
-    sy_network_config c = {0};
+    sy_network_config c = {.file = file};
     snprintf(c.architecture, sizeof c.architecture, "%s", network->name);
-    if (!picture_side(file, &c, error) || !transformer(file, &c, error) || !label(file, &c, error))
+    if (!network->configure(file, &c, error))
         return false;
-    const sy_stored_tensor *first = sy_safetensors_find(file, "x_embedder.proj.weight");
-    if (!first->readable || first->dtype > SY_BF16)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.",
-                       first->name, first->dtype_name);
-    c.dtype = first->dtype;
-    if (!network->configure(file, &c, error) || !mixtures(file, &c, error) || !sampling(file, &c, error) ||
-        !check_by_building(file, &c, error))
+    sy_graph *g = build_denoiser(&c, 1, error);
+    if (!g)
         return false;
+    sy_graph_destroy(&g);
     *config = c;
+    return true;
+}
+
+sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy_error *error)
+{
+    const char *name = sy_zoo_metadata(file, "architecture");
+    const sy_graph_network *network = sy_zoo_graph_networks;
+    while (network->name && !(name && !strcmp(network->name, name)))
+        network++;
+    if (!network->name) {
+        sy_network_config config;
+        return sy_zoo_config_from_file(file, &config, error) ? build_denoiser(&config, batch, error) : NULL;
+    }
+    sy_graph *g = sy_graph_create(name);
+    if (!g) {
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
+        return NULL;
+    }
+    if (!network->build(g, file, batch, error) || !sy_graph_check(g, error) || !sy_zoo_check_file(g, file, error)) {
+        sy_graph_check(g, error);
+        sy_graph_destroy(&g);
+    }
+    return g;
+}
+
+bool sy_zoo_numbers(const sy_network_config *config, const char *name, double *values, int32_t room, int32_t *count,
+                    sy_error *error)
+{
+    const char *text = NULL;
+    for (uint32_t i = 0; i < config->n_settings && !text; i++)
+        if (!strcmp(config->settings[i].name, name))
+            text = config->settings[i].value;
+    if (!text && config->file)
+        text = sy_zoo_metadata(config->file, name);
+    *count = 0;
+    for (const char *at = text; at && *at;) {
+        char *end;
+        double x = strtod(at, &end);
+        if (end == at || (*end && *end != ',') || !isfinite(x) || *count == room)
+            return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                           "The setting %s is \"%.60s\"; it must be at most %d numbers with commas between.", name,
+                           text, (int)room);
+        values[(*count)++] = x;
+        at = *end ? end + 1 : end;
+    }
     return true;
 }
 

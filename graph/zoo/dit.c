@@ -23,7 +23,7 @@ bool sy_dit_recognise(const struct sy_safetensors *file)
 bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error)
 {
     int32_t fc1[2];
-    if (!sy_zoo_shape(file, "blocks.0.mlp.fc1.weight", 2, fc1, error))
+    if (!sy_zoo_configure_shell(file, config, error) || !sy_zoo_shape(file, "blocks.0.mlp.fc1.weight", 2, fc1, error))
         return false;
     config->mlp_hidden = fc1[0];
     config->objective = SY_OBJECTIVE_DDPM;
@@ -31,5 +31,5 @@ bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *conf
     config->guided_channels = 3;
     config->guidance = 4;
     config->steps = 250;
-    return true;
+    return sy_zoo_configure_end(file, config, error);
 }

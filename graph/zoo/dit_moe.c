@@ -52,7 +52,8 @@ bool sy_dit_moe_recognise(const struct sy_safetensors *file)
 bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error)
 {
     int32_t gate[2], expert[2], shared[2];
-    if (!sy_zoo_shape(file, "blocks.0.moe.gate.weight", 2, gate, error) ||
+    if (!sy_zoo_configure_shell(file, config, error) ||
+        !sy_zoo_shape(file, "blocks.0.moe.gate.weight", 2, gate, error) ||
         !sy_zoo_shape(file, "blocks.0.moe.experts.0.up_proj.weight", 2, expert, error) ||
         !sy_zoo_shape(file, "blocks.0.moe.shared_experts.up_proj.weight", 2, shared, error))
         return false;
@@ -66,5 +67,5 @@ bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *
     config->guided_channels = flow ? config->channels_out : 3;
     config->guidance = flow ? 7 : 4;
     config->steps = flow ? 50 : 250;
-    return true;
+    return sy_zoo_configure_end(file, config, error);
 }

@@ -8,6 +8,16 @@ enum { SY_ZOO_MAX_EXPERTS = 1024 };
 
 struct sy_safetensors;
 
+/* The shell of diffusion transformers: picture side, transformer, label, sampling and dtype, for the configure functions
+ * of such networks. First this, then what is particular (which may set objective, guidance, steps), then _end. */
+bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+bool sy_zoo_configure_end(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+
+/* Numbers of the setting `name`, "1.3,1.4,0.9,0.2": from the caller's settings, else from the file's metadata. Reads at
+ * most `room` into values and sets *count; 0 where nothing is said. False (with a message) if they are no numbers. */
+bool sy_zoo_numbers(const sy_network_config *config, const char *name, double *values, int32_t room, int32_t *count,
+                    sy_error *error);
+
 bool sy_dit_recognise(const struct sy_safetensors *file);
 bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);

@@ -93,7 +93,8 @@ bool sy_promoe_recognise(const struct sy_safetensors *file)
 bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error)
 {
     int32_t centers[2], expert[2], shared[2], fc1[2];
-    if (!sy_zoo_shape(file, "blocks.1.mlp.cluster_centers", 2, centers, error) ||
+    if (!sy_zoo_configure_shell(file, config, error) ||
+        !sy_zoo_shape(file, "blocks.1.mlp.cluster_centers", 2, centers, error) ||
         !sy_zoo_shape(file, "blocks.1.mlp.experts.0.up_proj.weight", 2, expert, error) ||
         !sy_zoo_shape(file, "blocks.1.mlp.shared_expert.up_proj.weight", 2, shared, error))
         return false;
@@ -117,5 +118,5 @@ bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *c
         return sy_fail(error, SY_CODE_INVALID_FILE,
                        "ProMoE needs a null row in its label embedding, but the file says that it "
                        "has none (switchyard.num_classes).");
-    return true;
+    return sy_zoo_configure_end(file, config, error);
 }

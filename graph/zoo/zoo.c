@@ -16,6 +16,10 @@ const sy_network sy_zoo_networks[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+const sy_graph_network sy_zoo_graph_networks[] = {
+    {NULL, NULL, NULL},
+};
+
 const sy_network *sy_zoo_find(const char *name)
 {
     for (const sy_network *n = sy_zoo_networks; n->name; n++)
@@ -40,6 +44,9 @@ static bool check_inputs(sy_graph *g, const sy_network_config *c, const sy_zoo_i
     if (!in->x || !in->time || !in->label || (c->words && !in->label_weights))
         return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A network needs x, time and label%s.",
                        c->words ? ", and label weights since it is prompted by words" : "");
+    if ((c->context_tokens && !in->context) || (c->step_size && !in->step_size))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "This network needs a %s.",
+                       c->context_tokens && !in->context ? "text encoder's context" : "step size");
     const sy_type *x = &g->nodes[in->x].type, *time = &g->nodes[in->time].type, *label = &g->nodes[in->label].type;
     int32_t n = x->dim[0];
     sy_type wanted = SY_T(SY_F32, n, c->channels, c->side, c->side);

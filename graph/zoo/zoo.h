@@ -27,8 +27,17 @@ typedef enum sy_attention_names {
 
 enum { SY_ZOO_NAME_SIZE = 32, SY_ZOO_WORDS_PER_PROMPT = 16 };
 
+/* A setting that whoever runs a network gives by name: "freeu" = "1.3,1.4,0.9,0.2". A model file gives the same as
+ * metadata "switchyard.<name>"; what the caller says goes first. */
+typedef struct sy_setting {
+    const char *name, *value;
+} sy_setting;
+
 typedef struct sy_network_config {
     char architecture[SY_ZOO_NAME_SIZE]; /* name of a row of sy_zoo_networks */
+    const struct sy_safetensors *file;   /* shapes and metadata of what is particular to a network; borrowed */
+    const sy_setting *settings;          /* borrowed */
+    uint32_t n_settings;
 
     /* picture side */
     int32_t side;         /* input is [N, channels, side, side]; pixels or latent cells */
@@ -56,6 +65,8 @@ typedef struct sy_network_config {
     int32_t label_rows; /* rows of the label embedding, the null row among them */
     int32_t null_row;   /* the label of unconditional samples; -1: trained without, no guidance possible */
     int32_t words;      /* 0: the label is a class id. Else the label is a list of at most so many word ids. */
+    int32_t context_tokens, context_width; /* of sy_zoo_inputs.context; 0: no cross-attention */
+    bool step_size;                        /* the network is told the step size (shortcut models) */
 
     /* sampling */
     sy_objective objective;
@@ -75,19 +86,43 @@ typedef struct sy_zoo_inputs {
     sy_value label; /* class ids i32[N]; prompted by words: word ids i32[N, words], -1 where there is no word.
                        Unconditional sample: null_row (words: null_row first, weight 1, then -1). */
     sy_value label_weights; /* prompted by words: f32[N, words], 1 / count of the sample's words; else 0 */
+    sy_value context;       /* networks with cross-attention: f32[N, tokens, width] of a text encoder; else 0 */
+    sy_value step_size;     /* shortcut models: f32[1] or f32[N], the step size d; else 0 */
+    int32_t variant;        /* which of the network's programs: 0 the whole network, else one of sy_variant */
 } sy_zoo_inputs;
+
+/* Programs of one network that share memory (states, by name) and stand for different steps of a run. */
+typedef enum sy_variant {
+    SY_VARIANT_FULL,   /* everything; where the network caches, it fills its caches (carried states "cache.*") */
+    SY_VARIANT_CACHED, /* what need not run again is read from the caches */
+    SY_VARIANT_ACTIVE, /* only the active tokens run (region-adaptive sampling) */
+    SY_VARIANT_COUNT
+} sy_variant;
 
 /* A network of the zoo. */
 typedef struct sy_network {
     const char *name, *doc;
     /* True if the tensor names of the file are this network's. Metadata that names the architecture goes first. */
     bool (*recognise)(const struct sy_safetensors *file);
-    /* Fills what is particular to this network; the shared shell is filled before. */
+    /* Fills all of the configuration but architecture, file and settings. */
     bool (*configure)(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
     sy_value (*build)(sy_graph *graph, const sy_network_config *config, const sy_zoo_inputs *inputs);
 } sy_network;
 extern const sy_network sy_zoo_networks[];       /* ends with a row whose name is NULL */
 const sy_network *sy_zoo_find(const char *name); /* NULL if there is none */
+
+/* A network that is no denoiser (a classifier, a language model, a decoder): it declares its own inputs, outputs and
+ * taps on the graph, for `batch` samples, and reads its configuration from the file's shapes and metadata. */
+typedef struct sy_graph_network {
+    const char *name, *doc;
+    bool (*build)(sy_graph *graph, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+} sy_graph_network;
+extern const sy_graph_network sy_zoo_graph_networks[]; /* ends with a row whose name is NULL */
+
+/* The whole graph of any model file for `batch` samples: of the denoisers with inputs "x", "time", "label",
+ * "label_weights", "context", "step_size" (those the network has) and the output "output"; else as the network says.
+ * Every parameter is checked against the file. NULL on error. */
+sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 /* The configuration of a model file, from names and shapes of its tensors and, where these cannot say, from its
  * metadata (all optional; values are strings):
