@@ -53,7 +53,7 @@ typedef struct sy_dispatch {
     const sy_binding *bindings;
     uint32_t push[SY_PUSH_WORDS];
     uint32_t groups[3];    /* direct dispatch, or the static bound of an indirect one */
-    bool indirect;
+    bool indirect;         /* sized on the device; workgroups past that size, if there are any, end at once */
     sy_place indirect_at;  /* 3 words; alignment 4 */
     bool barrier;          /* all writes before must be visible (shader and indirect reads) before it begins */
     const char *label;     /* "blocks.3.attn: matmul add mul add" */

@@ -1,5 +1,15 @@
 //@section prologue
-// Which rows, columns and right matrix a workgroup makes. grouped: workgroup y is a row tile of the route (target, first slot).
+// Which rows, columns and right matrix a workgroup makes. grouped: workgroup y is a row tile of the route (target, first slot); past the
+// route's last tile there is nothing to do (a dispatch given in parts covers the static bound).
+bool outside()
+{
+//@if grouped
+    return gl_WorkGroupID.y >= route_word(@{tiles}u);
+//@end
+//@if !grouped
+    return false;
+//@end
+}
 void place(out uint batch, out uint first, out uint end)
 {
 //@if grouped
@@ -26,6 +36,8 @@ void place(out uint batch, out uint first, out uint end)
 // of its own; lanes lie along the columns, so that loads of A are the same for all lanes and those of B are of adjacent vectors.
 void main()
 {
+    if (outside())
+        return;
     uint batch, first, end;
     place(batch, first, end);
     uint n = COLUMN_GROUP * @{vectors}u * @{local_x}u + gl_LocalInvocationID.x;
@@ -84,6 +96,8 @@ void main()
 shared vec4 part[@{anchors}][@{rows}][@{local_y}][@{local_x}];
 void main()
 {
+    if (outside())
+        return;
     uint batch, first, end;
     place(batch, first, end);
     uint n = COLUMN_GROUP * @{local_x}u + gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, at = min(n, @{n4}u - 1u);
@@ -136,6 +150,8 @@ shared vec4 tile_b@{w}[@{step}][@{columns4}];
 //@end
 void main()
 {
+    if (outside())
+        return;
     uint batch, first, end;
     place(batch, first, end);
     uint x = gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, lane = gl_LocalInvocationIndex;

@@ -3,6 +3,7 @@
  *   device_session.c  making and ending it: memory, weights, where places of programs lie
  *   upload.c          the staging ring
  *   pipelines.c       pipelines, by several threads
+ *   segments.c        what goes into one command buffer, so that submissions are bounded in time
  *   record.c          descriptor sets, command buffers
  *   submit.c          running it
  *   timings.c         how long each dispatch takes, where asked for */
@@ -15,6 +16,16 @@
 
 enum { SY_PROGRAMS = 2, SY_INIT = 0, SY_STEP = 1, SY_SPACE_BUFFERS = 16 };
 
+/* A command buffer that is replayed: n dispatches of a program from `first` on, or a part of one: the workgroups from
+ * base on, count of them. */
+typedef struct sy_segment {
+    VkCommandBuffer commands;
+    uint32_t first, n;
+    bool part, begins, ends; /* of a part: whether it is the first or the last of its dispatch; else both */
+    uint32_t base[3], count[3];
+    double predicted; /* seconds */
+} sy_segment;
+
 /* Everything made from one program. Arrays are by kernel or by dispatch. */
 typedef struct sy_program_objects {
     const sy_program *program; /* NULL: none */
@@ -26,14 +37,9 @@ typedef struct sy_program_objects {
     VkDescriptorSet *sets;
     VkBufferView *views;
     uint32_t n_views;
+    sy_segment *segments; /* in the order they are to run */
+    uint32_t n_segments;
 } sy_program_objects;
-
-/* A command buffer that is replayed every step: dispatches first … last of the step program. */
-typedef struct sy_segment {
-    VkCommandBuffer commands;
-    uint32_t first, last;
-    double predicted; /* seconds */
-} sy_segment;
 
 typedef struct sy_device_session {
     sy_session *session;
@@ -48,9 +54,6 @@ typedef struct sy_device_session {
     VkDescriptorSet advance_set;
     VkCommandPool commands;
     VkCommandBuffer begin, end;
-    double begin_predicted;
-    sy_segment *segments;
-    uint32_t n_segments;
     VkQueryPool queries; /* null: no timings; query 2 i before dispatch i, 2 i + 1 after */
     double *timings;
     uint64_t *ticks;
@@ -80,6 +83,7 @@ bool sy_upload_end(sy_upload *upload, sy_error *error); /* also after a failure 
 /* Layouts and pipelines of kernels, into arrays of n. What was made before a failure stays there. */
 typedef struct sy_pipelines {
     const sy_kernel *kernels;
+    const bool *in_parts; /* by kernel: dispatched from other workgroups than 0 on; NULL: none is */
     uint32_t n;
     VkDescriptorSetLayout *set_layouts;
     VkPipelineLayout *layouts;
@@ -91,6 +95,10 @@ bool sy_timings_create(sy_device_session *d, sy_error *error);
 void sy_timings_reset(const sy_device_session *d, VkCommandBuffer commands);
 void sy_timings_write(const sy_device_session *d, VkCommandBuffer commands, uint32_t query);
 bool sy_timings_read(sy_device_session *d, sy_error *error);
+
+/* The segments of a program whose submissions are bounded by so many seconds (0: not at all), on the arena. */
+bool sy_segments_plan(const sy_program *program, double bound, sy_arena *arena, sy_segment **segments, uint32_t *count,
+                      sy_error *error);
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
 bool sy_record_advance(sy_device_session *d, sy_error *error);

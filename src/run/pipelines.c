@@ -36,8 +36,8 @@ static bool layouts_of(sy_device_session *d, const sy_kernel *k, VkDescriptorSet
     return sy_vk_check(v->vk.vkCreatePipelineLayout(v->handle, &info, NULL, layout), error, k->name);
 }
 
-static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayout layout, VkPipeline *pipeline,
-                        sy_error *error)
+static bool pipeline_of(sy_device_session *d, const sy_kernel *k, bool in_parts, VkPipelineLayout layout,
+                        VkPipeline *pipeline, sy_error *error)
 {
     sy_vk_device *v = d->device;
     VkShaderModule module;
@@ -46,6 +46,7 @@ static bool pipeline_of(sy_device_session *d, const sy_kernel *k, VkPipelineLayo
     if (!sy_vk_check(v->vk.vkCreateShaderModule(v->handle, &code, NULL, &module), error, k->name))
         return false;
     VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                        .flags = in_parts ? VK_PIPELINE_CREATE_DISPATCH_BASE : 0,
                                         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                   .module = module,
@@ -78,7 +79,8 @@ static void *work(void *context)
         sy_error error = {0};
         if (i >= j->p->n || atomic_load(&j->failed))
             return NULL;
-        if (pipeline_of(j->d, &j->p->kernels[i], j->p->layouts[i], &j->p->pipelines[i], &error))
+        bool in_parts = j->p->in_parts && j->p->in_parts[i];
+        if (pipeline_of(j->d, &j->p->kernels[i], in_parts, j->p->layouts[i], &j->p->pipelines[i], &error))
             continue;
         pthread_mutex_lock(&j->lock);
         if (!atomic_exchange(&j->failed, true) && j->error)

@@ -1,18 +1,16 @@
 /* What is made once and replayed: descriptor sets, command buffers.
  *
- * Order of a run: begin (inputs copied, states cleared, the init program), then per step all segments and the step
- * counter, then end (copies of what the host reads). Every command buffer begins with a barrier against all before it:
- * submissions to one queue are ordered, so that is enough, also from one step to the next. Inside, barriers stand where
- * the compiler put them. Command buffers may be pending several times at once: they hold no state that changes. */
+ * Order of a run: begin (inputs copied, states cleared), the segments of the init program, then per step all segments
+ * and the step counter, then end (copies of what the host reads). Every command buffer begins with a barrier against
+ * all before it: submissions to one queue are ordered, so that is enough, also from one step to the next. Inside,
+ * barriers stand where the compiler put them. Command buffers may be pending several times at once: they hold no state
+ * that changes. */
 #include "src/run/device_session.h"
 
 #include "graph/emit/embedded.h"
 #include "graph/passes/plan.h"
 
 #include <string.h>
-
-/* A device that is slow for one that runs Vulkan 1.2 at all: predictions are to be too long rather than too short. */
-static const double slow_flops = 50e9, slow_bytes = 4e9, slow_dispatch = 20e-6;
 
 static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool,
                       sy_error *error)
@@ -115,7 +113,15 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     o->pipelines = sy_arena_array(arena, p->n_kernels + 1, sizeof *o->pipelines);
     if (!o->set_layouts || !o->layouts || !o->pipelines)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
-    sy_pipelines pipelines = {p->kernels, p->n_kernels, o->set_layouts, o->layouts, o->pipelines};
+    bool *in_parts = sy_arena_array(arena, p->n_kernels + 1, sizeof *in_parts);
+    if (!in_parts)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
+    if (!sy_segments_plan(p, d->device->plan->submission_seconds, arena, &o->segments, &o->n_segments, error))
+        return false;
+    for (uint32_t i = 0; i < o->n_segments; i++)
+        if (o->segments[i].part)
+            in_parts[p->dispatches[o->segments[i].first].kernel] = true;
+    sy_pipelines pipelines = {p->kernels, in_parts, p->n_kernels, o->set_layouts, o->layouts, o->pipelines};
     return sy_pipelines_make(d, &pipelines, error) && make_sets(d, which, error);
 }
 
@@ -133,7 +139,7 @@ bool sy_record_advance(sy_device_session *d, sy_error *error)
     sy_vk_device *v = d->device;
     sy_compile_params params = {.cache_directory = d->session->params.cache_directory};
     sy_kernel kernel = {.name = "advance", .n_bindings = 1};
-    sy_pipelines pipelines = {&kernel, 1, &d->advance_set_layout, &d->advance_layout, &d->advance};
+    sy_pipelines pipelines = {&kernel, NULL, 1, &d->advance_set_layout, &d->advance_layout, &d->advance};
     bool cached;
     if (!source)
         return sy_fail(error, SY_CODE_INTERNAL, "shaders/advance.comp is not in the library");
@@ -190,56 +196,59 @@ static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *er
     return true;
 }
 
-static bool record_dispatches(sy_device_session *d, uint32_t which, uint32_t first, uint32_t last, VkCommandBuffer c,
-                              sy_error *error)
+static bool record_dispatch(sy_device_session *d, uint32_t which, uint32_t index, const sy_segment *segment,
+                            sy_error *error)
 {
     sy_program_objects *o = &d->objects[which];
     struct VolkDeviceTable *vk = &d->device->vk;
-    uint32_t bound = UINT32_MAX;
-    for (uint32_t i = first; i <= last; i++) {
-        const sy_dispatch *dispatch = &o->program->dispatches[i];
-        const sy_kernel *k = &o->program->kernels[dispatch->kernel];
-        if (dispatch->barrier)
+    VkCommandBuffer c = segment->commands;
+    const sy_dispatch *dispatch = &o->program->dispatches[index];
+    const sy_kernel *k = &o->program->kernels[dispatch->kernel];
+    if (index == segment->first || dispatch->kernel != o->program->dispatches[index - 1].kernel)
+        vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
+    vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[index],
+                                0, NULL);
+    if (k->push_words)
+        vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words,
+                               dispatch->push);
+    if (segment->part) {
+        const uint32_t *base = segment->base, *count = segment->count;
+        vk->vkCmdDispatchBase(c, base[0], base[1], base[2], count[0], count[1], count[2]);
+    } else if (dispatch->indirect) {
+        VkBuffer buffer;
+        VkDeviceSize offset;
+        if (!sy_locate(d, which, &dispatch->indirect_at, &buffer, &offset, error))
+            return sy_fail_context(error, "%s, its size", dispatch->label);
+        vk->vkCmdDispatchIndirect(c, buffer, offset);
+    } else {
+        vk->vkCmdDispatch(c, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    }
+    return true;
+}
+
+static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_segment *segment, sy_error *error)
+{
+    VkCommandBuffer c = segment->commands;
+    for (uint32_t i = segment->first; i < segment->first + segment->n; i++) {
+        const sy_dispatch *dispatch = &d->objects[which].program->dispatches[i];
+        if (dispatch->barrier && segment->begins)
             barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
         sy_vk_label_begin(d->device, c, dispatch->label);
-        if (which == SY_STEP)
+        if (which == SY_STEP && segment->begins)
             sy_timings_write(d, c, 2 * i);
-        if (bound != dispatch->kernel)
-            vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
-        bound = dispatch->kernel;
-        vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[i],
-                                    0, NULL);
-        if (k->push_words)
-            vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words,
-                                   dispatch->push);
-        if (dispatch->indirect) {
-            VkBuffer buffer;
-            VkDeviceSize offset;
-            if (!sy_locate(d, which, &dispatch->indirect_at, &buffer, &offset, error))
-                return sy_fail_context(error, "%s, its size", dispatch->label);
-            vk->vkCmdDispatchIndirect(c, buffer, offset);
-        } else {
-            vk->vkCmdDispatch(c, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
-        }
-        if (which == SY_STEP)
+        if (!record_dispatch(d, which, i, segment, error))
+            return false;
+        if (which == SY_STEP && segment->ends)
             sy_timings_write(d, c, 2 * i + 1);
         sy_vk_label_end(d->device, c);
     }
     return true;
 }
 
-/* Seconds on a slow device. */
-static double predict(const sy_dispatch *dispatch)
-{
-    double compute = dispatch->flops / slow_flops, memory = dispatch->bytes / slow_bytes;
-    return slow_dispatch + (compute > memory ? compute : memory);
-}
-
 static bool record_begin(sy_device_session *d, sy_error *error)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
     sy_session *s = d->session;
-    const sy_program *init = d->objects[SY_INIT].program;
     if (!open_commands(d, &d->begin, error))
         return false;
     if (s->input_bytes) {
@@ -249,54 +258,35 @@ static bool record_begin(sy_device_session *d, sy_error *error)
     if (s->state_bytes)
         vk->vkCmdFillBuffer(d->begin, d->state.handle, 0, VK_WHOLE_SIZE, 0);
     vk->vkCmdFillBuffer(d->begin, d->step.handle, 0, 4, 0);
-    barrier(d, d->begin, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, COMPUTE,
-            KERNEL_READS & ~VK_ACCESS_INDIRECT_COMMAND_READ_BIT);
-    if (init && init->n_dispatches && !record_dispatches(d, SY_INIT, 0, init->n_dispatches - 1, d->begin, error))
-        return false;
-    for (uint32_t i = 0; init && i < init->n_dispatches; i++)
-        d->begin_predicted += predict(&init->dispatches[i]);
     return sy_vk_check(vk->vkEndCommandBuffer(d->begin), error, "recording");
 }
 
-/* Cuts the step where the predicted time reaches the bound of a submission. */
-static bool record_segments(sy_device_session *d, sy_error *error)
+/* The step is over: the device counts. */
+static void record_advance(sy_device_session *d, VkCommandBuffer c)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
-    const sy_program *p = d->objects[SY_STEP].program;
-    double bound = d->device->plan->submission_seconds;
-    d->segments = sy_arena_array(&d->session->arena, p->n_dispatches + 1, sizeof *d->segments);
-    if (!d->segments)
-        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for command buffers");
-    uint32_t i = 0;
-    do {
-        sy_segment *segment = &d->segments[d->n_segments++];
-        segment->first = i;
-        while (i < p->n_dispatches) {
-            double more = predict(&p->dispatches[i]);
-            if (bound > 0 && i > segment->first && segment->predicted + more > bound)
-                break;
-            segment->predicted += more;
-            i++;
-        }
-        segment->last = i ? i - 1 : 0;
+    barrier(d, c, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+    vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
+    vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
+    vk->vkCmdDispatch(c, 1, 1, 1);
+}
+
+static bool record_segments(sy_device_session *d, uint32_t which, sy_error *error)
+{
+    sy_program_objects *o = &d->objects[which];
+    for (uint32_t i = 0; i < o->n_segments; i++) {
+        sy_segment *segment = &o->segments[i];
         if (!open_commands(d, &segment->commands, error))
             return false;
-        if (segment->first == 0)
+        if (which == SY_STEP && i == 0)
             sy_timings_reset(d, segment->commands);
-        if (p->n_dispatches && !record_dispatches(d, SY_STEP, segment->first, segment->last, segment->commands, error))
+        if (!record_dispatches(d, which, segment, error))
             return false;
-        if (i == p->n_dispatches) { /* the step is over */
-            barrier(d, segment->commands, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
-                    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
-            vk->vkCmdBindPipeline(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
-            vk->vkCmdBindDescriptorSets(segment->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1,
-                                        &d->advance_set, 0, NULL);
-            vk->vkCmdDispatch(segment->commands, 1, 1, 1);
-        }
-        if (!sy_vk_check(vk->vkEndCommandBuffer(segment->commands), error, "recording"))
+        if (which == SY_STEP && i + 1 == o->n_segments)
+            record_advance(d, segment->commands);
+        if (!sy_vk_check(d->device->vk.vkEndCommandBuffer(segment->commands), error, "recording"))
             return false;
-    } while (i < p->n_dispatches);
-    d->session->stats.segments = d->n_segments;
+    }
     return true;
 }
 
@@ -323,7 +313,10 @@ static bool record_end(sy_device_session *d, sy_error *error)
 
 bool sy_record_commands(sy_device_session *d, sy_error *error)
 {
-    return record_begin(d, error) && record_segments(d, error) && record_end(d, error);
+    if (!record_begin(d, error) || !record_segments(d, SY_STEP, error) || !record_end(d, error))
+        return false;
+    d->session->stats.segments = d->objects[SY_STEP].n_segments;
+    return !d->objects[SY_INIT].program || record_segments(d, SY_INIT, error);
 }
 
 void sy_record_free(sy_device_session *d)

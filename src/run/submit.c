@@ -70,17 +70,41 @@ static bool counter(run *r, uint64_t *value, sy_error *error)
            sy_submit_lost(r->d, error);
 }
 
+/* The segment at a position of the run: those of the init program once, then those of the step program again and again.
+ * `step`: which step it belongs to; 0 also for the init program. */
+static const sy_segment *segment_at(const run *r, uint64_t position, uint32_t *which, uint64_t *step)
+{
+    const sy_program_objects *init = &r->d->objects[SY_INIT], *o = &r->d->objects[SY_STEP];
+    *which = position < init->n_segments ? SY_INIT : SY_STEP;
+    *step = 0;
+    if (*which == SY_INIT)
+        return &init->segments[position];
+    *step = (position - init->n_segments) / o->n_segments;
+    return &o->segments[(position - init->n_segments) % o->n_segments];
+}
+
 /* Says which step a lost device was in. */
 static bool where_lost(run *r, sy_error *error)
 {
-    const sy_device_session *d = r->d;
-    const sy_program *p = d->objects[SY_STEP].program;
-    uint64_t at = r->position ? r->position - 1 : 0, step = at / d->n_segments;
-    const sy_segment *segment = &d->segments[at % d->n_segments];
-    if (error && error->code == SY_CODE_DEVICE_LOST && p->n_dispatches)
-        sy_fail_context(error, "at or before step %llu, dispatches \"%s\" to \"%s\"", (unsigned long long)step + 1,
-                        p->dispatches[segment->first].label, p->dispatches[segment->last].label);
+    uint32_t which;
+    uint64_t step;
+    if (!error || error->code != SY_CODE_DEVICE_LOST || !r->position)
+        return false;
+    const sy_segment *segment = segment_at(r, r->position - 1, &which, &step);
+    const sy_dispatch *dispatches = r->d->objects[which].program->dispatches;
+    if (!segment->n)
+        return false;
+    sy_fail_context(error, "at or before %s %llu, dispatches \"%s\" to \"%s\"",
+                    which == SY_INIT ? "the start, step" : "step", (unsigned long long)step + 1,
+                    dispatches[segment->first].label, dispatches[segment->first + segment->n - 1].label);
     return false;
+}
+
+/* Complete steps when so many segments are. */
+static uint32_t steps_of(const run *r, uint64_t position)
+{
+    uint64_t before = r->d->objects[SY_INIT].n_segments;
+    return position > before ? (uint32_t)((position - before) / r->d->objects[SY_STEP].n_segments) : 0;
 }
 
 /* Tells progress; false when cancelled. */
@@ -90,7 +114,7 @@ static bool tell(run *r, uint64_t value)
     if (!r->progress)
         return true;
     if (value > r->first)
-        done = (uint32_t)(r->ends[(value - r->first - 1) % (2 * IN_FLIGHT)] / r->d->n_segments);
+        done = steps_of(r, r->ends[(value - r->first - 1) % (2 * IN_FLIGHT)]);
     r->shown = done > r->shown ? done : r->shown;
     return r->progress(r->context, r->shown, total);
 }
@@ -126,18 +150,15 @@ static bool submit_next(run *r, uint64_t all, sy_error *error)
     VkCommandBuffer commands[BATCH];
     double bound = d->device->plan->submission_seconds, predicted = 0;
     uint64_t value;
-    uint32_t n = 0;
-    bool first = r->position == 0;
-    if (first) {
+    uint32_t n = 0, which;
+    uint64_t start = r->position, step, begun = UINT64_MAX;
+    if (start == 0)
         commands[n++] = d->begin;
-        predicted = d->begin_predicted;
-    }
-    uint64_t start = r->position;
     while (r->position < all && n < BATCH - 1) {
-        const sy_segment *segment = &d->segments[r->position % d->n_segments];
-        if (r->position > start &&
-            (bound > 0 ? predicted + segment->predicted > bound : r->position % d->n_segments == 0))
+        const sy_segment *segment = segment_at(r, r->position, &which, &step);
+        if (begun != UINT64_MAX && (bound > 0 ? predicted + segment->predicted > bound : step != begun))
             break;
+        begun = which == SY_INIT ? 0 : step;
         predicted += segment->predicted;
         commands[n++] = segment->commands;
         r->position++;
@@ -156,7 +177,7 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
 {
     sy_device_session *d = s->state;
     run r = {.d = d, .progress = progress, .context = context, .first = d->reached};
-    uint64_t all = (uint64_t)d->n_segments * s->params.n_steps;
+    uint64_t all = d->objects[SY_INIT].n_segments + (uint64_t)d->objects[SY_STEP].n_segments * s->params.n_steps;
     double start = sy_seconds();
     bool ok = !s->input_bytes || sy_vk_buffer_flush(d->device, &d->staging, 0, s->input_bytes, error);
     while (ok && r.position < all) {
@@ -173,5 +194,6 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
     if (d->reached > r.first && s->lost.code == SY_CODE_OK && !sy_submit_wait(d, d->reached, ok ? error : NULL))
         ok = where_lost(&r, ok ? error : NULL);
     s->stats.longest_predicted_seconds = r.predicted;
-    return ok && sy_timings_read(d, error) && (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
+    return ok && sy_timings_read(d, error) &&
+           (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
 }
