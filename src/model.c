@@ -60,7 +60,10 @@ static bool list_prompts(sy_model *m, sy_error *error)
 static bool open_model(sy_model *m, const char *path, sy_error *error)
 {
     static const char *const objectives[] = {
-        [SY_OBJECTIVE_DDPM] = "ddpm", [SY_OBJECTIVE_FLOW] = "flow", [SY_OBJECTIVE_FLOW_REVERSED] = "flow-reversed"};
+        [SY_OBJECTIVE_DDPM] = "ddpm",
+        [SY_OBJECTIVE_FLOW] = "flow",
+        [SY_OBJECTIVE_FLOW_REVERSED] = "flow-reversed",
+        [SY_OBJECTIVE_EDM] = "edm"};
     sy_network_config *c = &m->config;
     m->file = sy_safetensors_open(path, 0, error);
     if (!m->file || !sy_zoo_config_from_file(m->file, c, error))

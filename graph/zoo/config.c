@@ -195,16 +195,16 @@ static bool label(const struct sy_safetensors *file, sy_network_config *c, sy_er
 /* What the metadata says of sampling; goes over what the network's configure has set. */
 static bool sampling(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
-    static const char *const objectives[] = {"ddpm", "flow", "flow-reversed"};
+    static const char *const objectives[] = {"ddpm", "flow", "flow-reversed", "edm"};
     const char *objective = sy_zoo_metadata(file, "objective");
     if (objective) {
         int i = 0;
-        while (i < 3 && strcmp(objective, objectives[i]))
+        while (i < 4 && strcmp(objective, objectives[i]))
             i++;
-        if (i == 3)
+        if (i == 4)
             return sy_fail(error, SY_CODE_INVALID_FILE,
-                           "The metadata switchyard.objective is \"%.40s\"; it must be \"ddpm\", \"flow\" or "
-                           "\"flow-reversed\".",
+                           "The metadata switchyard.objective is \"%.40s\"; it must be \"ddpm\", \"flow\", "
+                           "\"flow-reversed\" or \"edm\".",
                            objective);
         c->objective = (sy_objective)i;
     }

@@ -17,7 +17,9 @@ struct sy_safetensors; /* graph/import */
 typedef enum sy_objective {
     SY_OBJECTIVE_DDPM, /* noise at integer steps 0…999 of the linear schedule; with learn_sigma also the variance */
     SY_OBJECTIVE_FLOW, /* x_s = (1-s) data + s noise, s from 1 to 0; predicts noise - data (DiT-MoE, ProMoE) */
-    SY_OBJECTIVE_FLOW_REVERSED /* x_t = t data + (1-t) noise, t from 0 to 1; predicts data - noise (SiT) */
+    SY_OBJECTIVE_FLOW_REVERSED, /* x_t = t data + (1-t) noise, t from 0 to 1; predicts data - noise (SiT) */
+    SY_OBJECTIVE_EDM /* x = data + sigma noise, sigma from 80 to 0; fed x / sqrt(sigma^2 + 1/4) and ln(sigma) / 4,
+                        predicts F of D(x) = c_skip x + c_out F (EDM with sigma_data 1/2) */
 } sy_objective;
 
 typedef enum sy_attention_names {
@@ -75,6 +77,7 @@ typedef struct sy_network_config {
                                 authors) */
     double guidance;         /* scale the authors (or the file) give as default */
     int32_t steps;           /* likewise */
+    uint32_t variants;       /* bits 1 << sy_variant: programs the builder makes besides the whole network */
 
     sy_dtype dtype; /* of all weights in the file: f32, f16 or bf16 */
 } sy_network_config;
@@ -89,13 +92,20 @@ typedef struct sy_zoo_inputs {
     sy_value context;       /* networks with cross-attention: f32[N, tokens, width] of a text encoder; else 0 */
     sy_value step_size;     /* shortcut models: f32[1] or f32[N], the step size d; else 0 */
     int32_t variant;        /* which of the network's programs: 0 the whole network, else one of sy_variant */
+    sy_value active;        /* ACTIVE: the route of the tokens that run, [N * tokens -> 1], as many of each sample */
+    sy_value previous;      /* ACTIVE: the network's output before, where tokens that do not run keep theirs */
+    int32_t perturbed;      /* so many first samples run a second time with the setting stg.layers skipped; the result
+                               has these behind the N others. Only networks with SY_VARIANT_PERTURBED; else 0 */
 } sy_zoo_inputs;
 
 /* Programs of one network that share memory (states, by name) and stand for different steps of a run. */
 typedef enum sy_variant {
-    SY_VARIANT_FULL,   /* everything; where the network caches, it fills its caches (carried states "cache.*") */
+    SY_VARIANT_FULL,   /* everything; a network with SY_VARIANT_CACHED fills its caches (carried states "cache.*") where
+                          the setting skip-cache.interval is above 1 */
     SY_VARIANT_CACHED, /* what need not run again is read from the caches */
     SY_VARIANT_ACTIVE, /* only the active tokens run (region-adaptive sampling) */
+    SY_VARIANT_REFRESH, /* everything, filling the caches that ACTIVE reads */
+    SY_VARIANT_PERTURBED, /* no program of its own: a bit of sy_network_config.variants, see sy_zoo_inputs.perturbed */
     SY_VARIANT_COUNT
 } sy_variant;
 
@@ -133,7 +143,7 @@ sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy
  *   switchyard.top_k             experts a token
  *   switchyard.num_classes       rows of the label embedding but the null row; absent: the last row is the null row
  *   switchyard.space             "latent" or "pixel"; absent: latent if there are 4 channels
- *   switchyard.objective         "ddpm", "flow" or "flow-reversed"
+ *   switchyard.objective         "ddpm", "flow", "flow-reversed" or "edm"
  *   switchyard.time_scale        number
  *   switchyard.guided_channels, switchyard.guidance, switchyard.steps
  *   switchyard.vocabulary        JSON array of the words of the label embedding's rows, without the null row
