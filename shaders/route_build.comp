@@ -109,10 +109,36 @@ uint key_of(uint phase, uint item)
     return phase == 1u ? entry_row(item) : phase == 2u ? entry_target(item) : route[@{at_rows}u + item];
 }
 
+//@if sparse
+// More pairs of group and target than words to count them in: range by range of pairs, a pass over the list each. What is kept is
+// marked in the section of weights, which has a word for each entry.
+void mark_kept()
+{
+    clear(@{at_weights}u, @{length}u);
+    for (uint low = 0u; low < @{keys}u; low += @{room}u) {
+        clear(@{scratch}u, min(@{room}u, @{keys}u - low));
+        settle();
+        for (uint c = 0u; c < @{length}u; c += LANES) {
+            uint item = min(c + lane, @{length}u - 1u), key = 0u;
+            bool valid = c + lane < @{length}u && entry_row(item) < @{rows}u && entry_target(item) < @{targets}u;
+            if (valid)
+                key = key_of(0u, item) - low; // below the range: it wraps round and is out of it as well
+            valid = valid && key < @{room}u;
+            if (place(valid, @{scratch}u, key) < @{capacity}u && valid)
+                route[@{at_weights}u + item] = 1u;
+        }
+        settle();
+    }
+}
+
+//@end
 void main()
 {
     lane = gl_LocalInvocationIndex;
     uint count = 0u, total;
+//@if sparse
+    mark_kept();
+//@end
     for (uint phase = 0u; phase < 4u; phase++) {
         uint n = phase == 0u ? @{length}u : count;
         // Each key's base stands one word up in its section, so that it ends as the offset of the next key.
@@ -124,7 +150,7 @@ void main()
                 atomicAdd(route[base + key_of(phase, item_of(phase, i))], 1u);
             scan(base, keys);
         }
-//@if capacity
+//@if dense
         else {
             base = @{scratch}u;
             clear(base, @{keys}u);
@@ -134,15 +160,19 @@ void main()
         for (uint c = 0u; c < n; c += LANES) {
             uint item = item_of(phase, min(c + lane, n - 1u)), at = 0u;
             bool valid = c + lane < n && (phase > 0u || (entry_row(item) < @{rows}u && entry_target(item) < @{targets}u));
-//@if !capacity
+//@if !dense
             if (phase > 0u)
 //@end
             {
                 at = place(valid, base, valid ? key_of(phase, item) : 0u);
             }
             if (phase == 0u) {
-//@if capacity
+//@if dense
                 valid = valid && at < @{capacity}u;
+//@end
+//@if sparse
+                valid = valid && route[@{at_weights}u + item] == 1u;
+                settle(); // the places below are written over what was just read
 //@end
                 uint below = count + sum_below(valid ? 1u : 0u, total);
                 if (valid && below < @{slots}u)

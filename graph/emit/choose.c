@@ -27,6 +27,17 @@ static void row_problem(const sy_graph *graph, const sy_group *group, sy_problem
         p->iterations += count_of(graph, group->outputs[i]) / p->rows;
 }
 
+/* Passes over the list of a route with capacity beyond the one that every route takes. */
+static uint64_t counting_passes(const sy_node *node)
+{
+    sy_route_layout layout = sy_route_layout_of(&node->type);
+    uint64_t rows = (uint64_t)node->type.dim[SY_ROUTE_ROWS], group = (uint64_t)node->attributes.group_rows;
+    uint64_t keys = (group ? (rows + group - 1) / group : 1) * (uint64_t)node->type.dim[SY_ROUTE_TARGETS];
+    int64_t where;
+    uint64_t room = (uint64_t)sy_route_scratch(&layout, &where);
+    return node->attributes.capacity && keys > room ? (keys + room - 1) / room * 2 : 0;
+}
+
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
 {
     const sy_graph *graph = plan->graph;
@@ -63,6 +74,7 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
         p.rows = count_of(graph, node->args[0]);
         p.iterations =
             6 * p.rows + 6 * (uint64_t)node->type.dim[SY_ROUTE_ROWS] + 128 * (uint64_t)node->type.dim[SY_ROUTE_TARGETS];
+        p.iterations += counting_passes(node) * p.rows;
         break;
     }
     return p;

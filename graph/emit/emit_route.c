@@ -13,13 +13,11 @@ static void write_entry(sy_gen *gen, const char *head, sy_value list, int64_t le
     sy_gen_end(gen);
 }
 
-/* Words for the counts of (group, target) while capacity is applied: a run of sections that are written later, and not
- * that of the weights, which holds what is kept. False: neither run is long enough. */
-static bool scratch(const sy_route_layout *at, int64_t keys, int64_t *where)
+int64_t sy_route_scratch(const sy_route_layout *at, int64_t *where)
 {
     int64_t before = (int64_t)at->weights - at->offsets, after = (int64_t)at->words - at->row_offsets;
-    *where = before >= keys ? at->offsets : at->row_offsets;
-    return before >= keys || after >= keys;
+    *where = before >= after ? at->offsets : at->row_offsets;
+    return before >= after ? before : after;
 }
 
 bool sy_emit_route(sy_gen *gen, sy_text *out)
@@ -34,12 +32,7 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
     int64_t rows = node->type.dim[SY_ROUTE_ROWS], targets = node->type.dim[SY_ROUTE_TARGETS];
     int64_t group_rows = a->group_rows > 0 ? a->group_rows : rows,
             keys = (rows + group_rows - 1) / group_rows * targets;
-    if (a->capacity && !scratch(&at, keys, &where))
-        return sy_fail(
-            gen->error, SY_CODE_UNAVAILABLE,
-            "route.build with capacity counts %lld pairs of group and target, more than its route has room for; "
-            "use larger groups",
-            (long long)keys);
+    int64_t room = sy_route_scratch(&at, &where);
     while (1u << log < v->local[0])
         log++;
     uint32_t binding = gen->group->n_inputs;
@@ -65,6 +58,9 @@ bool sy_emit_route(sy_gen *gen, sy_text *out)
         {"slots", node->type.dim[SY_ROUTE_SLOTS], NULL},
         {"capacity", a->capacity, NULL},
         {"group_rows", group_rows, NULL},
+        {"dense", a->capacity && keys <= room, NULL},
+        {"sparse", a->capacity && keys > room, NULL},
+        {"room", room, NULL},
         {"scratch", where, NULL},
         {"keys", keys, NULL},
         {"at_count", at.count, NULL},

@@ -44,4 +44,8 @@ bool sy_variant_can(const sy_variant *variant, const sy_problem *problem, const 
 /* Sets what choose_kernels sets in the group, for that variant. */
 bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t group, sy_error *error);
 
+/* Words of a route for the counts of (group, target) while capacity is applied: the longer run of sections that are
+ * written later, but not that of the weights, which holds what is kept. *where: its first. */
+int64_t sy_route_scratch(const sy_route_layout *at, int64_t *where);
+
 #endif

@@ -429,12 +429,12 @@ static sy_value split_route(help_case *c)
     return sy_route_split(c->graph, r, mask, range(c, 0, all - 1), all);
 }
 
-/* Rows of a group of a capacity, a divisor of the rows. Pairs of group and target stay below those that kernels have
- * room to count in the route's own words. */
-static int32_t group_of(help_case *c, int32_t rows, int32_t targets, int32_t slots)
+/* Rows of a group of a capacity, a divisor of the rows: all of them, some, or one row a group, where there are more
+ * pairs of group and target than kernels can count at once. */
+static int32_t group_of(help_case *c, int32_t rows)
 {
-    int32_t d = coin(c) ? rows : range(c, 1, rows);
-    while (rows % d || (int64_t)(rows / d) * targets > targets + 2LL * slots)
+    int32_t d = coin(c) ? rows : coin(c) ? 1 : range(c, 1, rows);
+    while (rows % d)
         d++; /* ends at one group */
     return d;
 }
@@ -448,7 +448,7 @@ static sy_value capacity_route(help_case *c)
     while (g->nodes[producer].op == SY_OP_ROUTE_SPLIT)
         producer = g->nodes[producer].args[0];
     bool ordered = g->nodes[producer].op == SY_OP_ROUTE_TOP_K && coin(c);
-    int32_t group = group_of(c, dim[SY_ROUTE_ROWS], dim[SY_ROUTE_TARGETS], dim[SY_ROUTE_SLOTS]);
+    int32_t group = group_of(c, dim[SY_ROUTE_ROWS]);
     return sy_route_capacity(c->graph, r, range(c, 1, 1 + group / 3), group, ordered);
 }
 
@@ -464,7 +464,7 @@ static sy_value build_route(help_case *c)
         target->data[i] = word(c) % 6 ? (double)(order[i] % (uint32_t)targets) : -1;
     }
     free(order);
-    int32_t capacity = coin(c) ? 0 : range(c, 1, 4), group = group_of(c, rows, targets, length);
+    int32_t capacity = coin(c) ? 0 : range(c, 1, 4), group = group_of(c, rows);
     sy_value from = leaf_of(c, row), to = leaf_of(c, target), weight = floats(c, SY_T(SY_F32, length));
     return sy_route_build(c->graph, from, to, weight, rows, targets, capacity, group);
 }
