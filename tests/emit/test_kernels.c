@@ -317,7 +317,7 @@ int main(void)
         test_route(300, 5, 3, true, 20, 100, -1);
         test_route(257, 12, 1, false, 0, 0, 3);
         test_route(65, 3, 2, true, 7, 13, -1);
-        test_route(65, 40, 2, false, 1, 2, -1); /* more pairs of group and target than words to count them in */
+        test_route(66, 40, 2, false, 1, 2, -1); /* more pairs of group and target than words to count them in */
         test_grouped(33, 4, 24, 20, true, -1);
         test_grouped(9, 3, 12, 7, false, -1);
         test_grouped(40, 4, 16, 8, true, 2);
