@@ -1,4 +1,4 @@
-/* The files of shaders/, inside the library. */
+/* Files inside the library: those of shaders/, and graph/zoo/systems.tsv. */
 #ifndef SY_EMIT_EMBEDDED_H
 #define SY_EMIT_EMBEDDED_H
 
@@ -10,5 +10,6 @@ struct sy_embedded {
     size_t size;
 };
 extern const struct sy_embedded sy_embedded_shaders[];
+extern const struct sy_embedded sy_embedded_systems[];
 
 #endif

@@ -236,6 +236,17 @@ static bool mixtures(const struct sy_safetensors *file, sy_network_config *c, sy
     return true;
 }
 
+/* "dit, dit-moe …": every name of both registries, for messages. */
+static void list_networks(char *out, size_t room)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (const sy_network *n = sy_zoo_networks; n->name && used < room; n++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s", used ? ", " : "", n->name);
+    for (const sy_graph_network *n = sy_zoo_graph_networks; n->name && used < room; n++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s", used ? ", " : "", n->name);
+}
+
 static const sy_network *network_of(const struct sy_safetensors *file, sy_error *error)
 {
     const char *name = sy_zoo_metadata(file, "architecture");
@@ -244,12 +255,17 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
         network++;
     if (network && network->name)
         return network;
+    char known[1024];
+    list_networks(known, sizeof known);
     if (name)
-        sy_fail(error, SY_CODE_INVALID_FILE, "The file's network is \"%.40s\", which the zoo does not have.", name);
+        sy_fail(error, SY_CODE_INVALID_FILE, "The file's network is \"%.40s\", which the zoo does not have (%s).", name,
+                known);
     else
         sy_fail(error, SY_CODE_INVALID_FILE,
-                "The tensor names are those of no network in the zoo (dit, dit-moe, promoe). Checkpoints "
-                "pickled by PyTorch are turned into files of the right form by tools/convert/checkpoint.py.");
+                "The tensor names are those of no network that can be told by them, and the metadata "
+                "switchyard.architecture names none of %s. Checkpoints pickled by PyTorch are turned into files of the "
+                "right form by tools/convert/checkpoint.py.",
+                known);
     return NULL;
 }
 

@@ -1,0 +1,2 @@
+/* The fixtures of the systems, shared with tests/zoo. */
+#include "tests/zoo/help_system.c"
