@@ -255,17 +255,17 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
         network++;
     if (network && network->name)
         return network;
-    char known[1024];
+    char known[512]; /* as many as a message holds */
     list_networks(known, sizeof known);
     if (name)
-        sy_fail(error, SY_CODE_INVALID_FILE, "The file's network is \"%.40s\", which the zoo does not have (%s).", name,
-                known);
-    else
         sy_fail(error, SY_CODE_INVALID_FILE,
-                "The tensor names are those of no network that can be told by them, and the metadata "
-                "switchyard.architecture names none of %s. Checkpoints pickled by PyTorch are turned into files of the "
-                "right form by tools/convert/checkpoint.py.",
-                known);
+                "The file's network is \"%.40s\", which the zoo does not have. The networks: %s.", name, known);
+    else
+        sy_fail(
+            error, SY_CODE_INVALID_FILE,
+            "The tensor names are those of no network in the zoo, and no metadata switchyard.architecture names one. "
+            "tools/convert/checkpoint.py makes such files of PyTorch's. The networks: %s.",
+            known);
     return NULL;
 }
 
