@@ -18,6 +18,7 @@ enum {
     X(generate, "make pictures, and maps of which expert made which part")                                             \
     X(run, "run any graph in the text form on .npy arrays")                                                            \
     X(compile, "show what the compiler makes of a graph or a model")                                                   \
+    X(systems, "list the published systems, which of them run, and what proves it")                                    \
     X(devices, "list Vulkan devices")                                                                                  \
     X(doctor, "say what is missing, and test every kernel on a device")
 
