@@ -69,6 +69,40 @@ sy_value sy_route_scatter(sy_graph *g, sy_value y, sy_value route, sy_value base
 sy_value sy_route_spread(sy_graph *g, sy_value b, sy_value route);
 sy_value sy_route_load(sy_graph *g, sy_value route);
 
+/* Images (build_image.c): channels last, [N,S…,C] with 1 to 3 spatial dimensions; lists of attributes run over these.
+ * sy_conv(g, x, w, &(sy_attributes){.stride = {2, 2}, .pad = {1, 1}, .pad_high = {1, 1}}); NULL: all defaults. */
+sy_value sy_conv(sy_graph *g, sy_value x, sy_value w, const sy_attributes *attributes);
+/* Convolution layers read PyTorch's "<name>.weight" and, if `bias`, "<name>.bias" [out]. The same kernel, stride and pad
+ * along each spatial dimension (weight [out,C,kernel…]); or `kernel` one number a dimension and any attributes (weight
+ * [out,C/groups,kernel…]). */
+sy_value sy_conv_layer(sy_graph *g, sy_value x, const char *name, int32_t out, int32_t kernel, int32_t stride,
+                       int32_t pad, bool bias, sy_dtype dtype);
+sy_value sy_conv_layer_with(sy_graph *g, sy_value x, const char *name, int32_t out, const int32_t *kernel,
+                            const sy_attributes *attributes, bool bias, sy_dtype dtype);
+/* PyTorch's ConvTranspose: weight [C,out/groups,kernel…]; `more` is its output_padding. groups 0: 1. */
+sy_value sy_conv_transpose_layer(sy_graph *g, sy_value x, const char *name, int32_t out, int32_t kernel, int32_t stride,
+                                 int32_t pad, int32_t more, int32_t groups, bool bias, sy_dtype dtype);
+typedef enum sy_pool_mode { SY_POOL_MAX, SY_POOL_MEAN, SY_POOL_MEAN_PADDED } sy_pool_mode;
+/* The same window, stride and pad along each spatial dimension. */
+sy_value sy_pool(sy_graph *g, sy_value x, sy_pool_mode mode, int32_t window, int32_t stride, int32_t pad);
+/* To spatial dimensions `dims`, linearly; `aligned`: corners are aligned. */
+sy_value sy_resize(sy_graph *g, sy_value x, const int32_t *dims, bool aligned);
+typedef enum sy_pad_mode { SY_PAD_ZERO, SY_PAD_EDGE, SY_PAD_REFLECT, SY_PAD_CIRCULAR } sy_pad_mode;
+/* `low` and `high` have a number for every dimension of x, channels and images too. */
+sy_value sy_pad(sy_graph *g, sy_value x, const int32_t *low, const int32_t *high, sy_pad_mode mode);
+sy_value sy_upsample_nearest(sy_graph *g, sy_value x, int32_t factor); /* views alone */
+/* Norms: statistics over the spatial dimensions and a group's channels; no affine part. */
+sy_value sy_group_norm(sy_graph *g, sy_value x, int32_t groups, double eps);
+sy_value sy_instance_norm(sy_graph *g, sy_value x, double eps);
+/* PyTorch's BatchNorm at inference: "<name>.weight", "bias", "running_mean", "running_var" [C] become one scale and one
+ * shift when weights are loaded. Any x[…,C]. */
+sy_value sy_batch_norm(sy_graph *g, sy_value x, const char *name, double eps, sy_dtype dtype);
+/* PyTorch's pixel_shuffle: [N,H,W,C r r] -> [N,H r,W r,C], channels in its order (c, row, column); and back. */
+sy_value sy_pixel_shuffle(sy_graph *g, sy_value x, int32_t r);
+sy_value sy_pixel_unshuffle(sy_graph *g, sy_value x, int32_t r);
+/* Element i goes to (i + shift) mod n along the axis. */
+sy_value sy_roll(sy_graph *g, sy_value x, int axis, int32_t shift);
+
 /* Ends. Names of taps get the scope in front. */
 void sy_output(sy_graph *g, const char *name, sy_value value);
 void sy_carry(sy_graph *g, const char *state, sy_value value);

@@ -69,6 +69,14 @@ typedef enum sy_class {
     X(I, gather)                                                                                   \
     X(I, weighted)                                                                                 \
     X(I, stream)                                                                                   \
+    X(I, mode)                                                                                     \
+    X(I, groups)                                                                                   \
+    X(L, window)                                                                                   \
+    X(L, stride)                                                                                   \
+    X(L, pad)                                                                                      \
+    X(L, pad_high)                                                                                 \
+    X(L, dilate)                                                                                   \
+    X(L, up)                                                                                       \
     X(V, values)
 
 typedef enum sy_attribute {
@@ -167,7 +175,7 @@ typedef struct sy_op_info {
     const char *name, *doc, *enum_name;
     uint32_t least, most;
     sy_class class;
-    uint32_t attributes; /* bit set of sy_attribute */
+    uint64_t attributes; /* bit set of sy_attribute */
     /* Checks arguments and attributes of `node`, and sets node->type (or checks it where it must be given:
      * then *type_given). */
     bool (*infer)(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error);

@@ -96,10 +96,9 @@ static void print_values(sy_text *out, const sy_value_list *values)
     sy_text_add(out, "]");
 }
 
-/* As many as the result has dimensions, or more if more are not 0. */
-static void print_ints(sy_text *out, const int32_t *ints, const sy_type *type)
+/* At least n of them, or more if more are not 0. */
+static void print_ints(sy_text *out, const int32_t *ints, int n)
 {
-    int n = type->is_route || type->rank > SY_MAX_RANK ? SY_MAX_RANK : type->rank;
     for (int i = n; i < SY_MAX_RANK; i++)
         if (ints[i])
             n = i + 1;
@@ -114,14 +113,14 @@ static void print_attributes(sy_text *out, const sy_node *node, const sy_op_info
     for (sy_attribute a = 0; a < SY_ATTRIBUTE_COUNT; a++) {
         const sy_attribute_info *row = sy_attribute_get(a);
         const void *field = (const char *)&node->attributes + row->offset;
-        bool always = row->kind == SY_KIND_L && sy_op_has(info, a);
+        bool always = a == SY_ATTRIBUTE_ints && sy_op_has(info, a); /* as many as the result has dimensions */
         if (row->kind == SY_KIND_V || (!always && !sy_attribute_is_set(&node->attributes, a)))
             continue;
         sy_text_printf(out, " %s=", row->name);
         if (row->kind == SY_KIND_I)
             sy_text_printf(out, "%d", *(const int32_t *)field);
         else if (row->kind == SY_KIND_L)
-            print_ints(out, field, &node->type);
+            print_ints(out, field, always ? node->type.rank : 0);
         else
             print_number(out, *(const double *)field);
     }

@@ -7,7 +7,7 @@
 
 static const sy_op_info table[SY_OP_COUNT] = {
     [SY_OP_NONE] = {.name = "", .doc = "", .enum_name = "NONE"},
-#define A(name) (1u << SY_ATTRIBUTE_##name)
+#define A(name) (UINT64_C(1) << SY_ATTRIBUTE_##name)
 #define SY_OP(id, text, fewest, greatest, kind, has, infer_, flops_, eval_, about)                                     \
     [SY_OP_##id] = {.name = text,                                                                                      \
                     .doc = about,                                                                                      \

@@ -144,6 +144,10 @@ static sy_value make_view(maker *m, sy_op op)
         return sy_slice_axis(m->g, x, axis, ints[0], range(m, 1, type.dim[axis] - ints[0]));
     case SY_OP_BROADCAST:
         x = partner(m, x);
+        if (type.rank < SY_MAX_RANK) { /* repeated in any case */
+            memmove(type.dim + 1, type.dim, type.rank++ * sizeof *type.dim);
+            type.dim[0] = 2;
+        }
         return sy_broadcast(m->g, x, type);
     default:
         return help_next(&m->r, 2) && type.rank < SY_MAX_RANK
@@ -164,6 +168,29 @@ static sy_value make_product(maker *m, sy_op op)
                                    : sy_matmul(m->g, x, leaf(m, t ? SY_T(SY_F32, n, k) : SY_T(SY_F32, k, n)), t);
     return sy_attention(m->g, leaf(m, SY_T(SY_F32, b, h, n, 4)), leaf(m, SY_T(SY_F32, b, h, s, 4)),
                         leaf(m, SY_T(SY_F32, b, h, s, 3)), 1 / sqrt(k));
+}
+
+static sy_value make_image(maker *m, sy_op op)
+{
+    int32_t n = range(m, 1, 3), c = range(m, 1, 3), s = range(m, 3, 5);
+    sy_type type = {.dtype = SY_F32, .rank = (uint8_t)(n + 2), .dim = {1, s, s, s, c}}, w = type;
+    type.dim[n + 1] = w.dim[n] = c;
+    w.dim[n + 1] = range(m, 1, 5);
+    for (int d = 0; d < n; d++)
+        w.dim[d] = range(m, 1, 3);
+    sy_attributes a = {
+        .stride = {range(m, 1, 2)}, .pad = {0, 1}, .pad_high = {1}, .dilate = {1}, .up = {range(m, 1, 2)}};
+    a.pad[1] = n > 1;
+    sy_value x = leaf(m, type);
+    if (op == SY_OP_CONV)
+        return sy_conv(m->g, x, leaf(m, w), &a);
+    if (op == SY_OP_POOL)
+        return sy_pool(m->g, x, (sy_pool_mode)range(m, 0, 2), range(m, 2, 3), range(m, 1, 2), range(m, 0, 1));
+    if (op == SY_OP_RESIZE)
+        return sy_resize(m->g, x, (const int32_t[]){range(m, 1, 7), range(m, 1, 7), range(m, 1, 7)},
+                         help_next(&m->r, 2));
+    return sy_pad(m->g, x, (const int32_t[SY_MAX_RANK]){0, range(m, 0, 2)}, (const int32_t[SY_MAX_RANK]){0, 1},
+                  (sy_pad_mode)range(m, 0, 3));
 }
 
 static sy_value make_route(maker *m, sy_op op)
@@ -236,6 +263,8 @@ static void make(maker *m, sy_op op)
         make_leaf(m, op);
     else if (info->class == SY_CLASS_VIEW || op == SY_OP_CONCAT)
         make_view(m, op);
+    else if (op == SY_OP_CONV || op == SY_OP_POOL || op == SY_OP_RESIZE || op == SY_OP_PAD)
+        make_image(m, op);
     else if (op == SY_OP_MATMUL || op == SY_OP_ATTENTION)
         make_product(m, op);
     else if (info->class == SY_CLASS_ROUTE || op == SY_OP_COMBINE || op == SY_OP_GROUPED_MATMUL ||

@@ -384,6 +384,79 @@ static sy_value make_attention(help_case *c)
     return sy_attention(c->graph, q, k, floats(c, SY_T(SY_F32, b, h, s, n)), 1 / sqrt(d));
 }
 
+/* ---- images ---- */
+
+/* A float image with 1 to 3 spatial dimensions, few of them large. */
+static sy_type image(help_case *c, int32_t channels)
+{
+    static const int32_t most[] = {65, 17, 7};
+    int n = range(c, 1, 3);
+    sy_type type = {.dtype = float_dtype(c), .rank = (uint8_t)(n + 2), .dim = {range(c, 1, 2)}};
+    for (int d = 0; d < n; d++)
+        type.dim[1 + d] = ragged(c, most[n - 1]);
+    type.dim[n + 1] = channels;
+    return type;
+}
+
+/* Seeds below 12 have plain, grouped, depthwise, strided, dilated and transposed ones in turn, then what comes. */
+static sy_value make_conv(help_case *c, uint64_t seed)
+{
+    static const int32_t channels[] = {1, 3, 4, 7, 8, 12, 32, 65};
+    uint64_t kind = seed < 12 ? seed % 6 : word(c) % 6;
+    int32_t groups = kind == 1 ? range(c, 2, 4) : 1, in = channels[word(c) % 8] * groups, out = ragged(c, 128 / groups);
+    if (kind == 2) { /* depthwise */
+        static const int32_t wide[] = {1, 4, 7, 32, 65};
+        groups = in = wide[word(c) % 5];
+        out = range(c, 1, 2);
+    }
+    sy_attributes a = {.groups = groups};
+    sy_type x = image(c, in), w = x;
+    int n = x.rank - 2;
+    w.dim[n] = in / groups;
+    w.dim[n + 1] = out * groups;
+    for (int d = 0; d < n; d++) {
+        w.dim[d] = range(c, 1, n == 3 ? 3 : 5);
+        a.stride[d] = kind == 3 ? range(c, 1, 3) : 1;
+        a.dilate[d] = kind == 4 ? range(c, 1, 3) : 1;
+        a.up[d] = kind == 5 ? range(c, 1, 3) : 1;
+        int32_t reach = (w.dim[d] - 1) * a.dilate[d], room = (x.dim[1 + d] - 1) * a.up[d];
+        a.pad[d] = range(c, 0, reach + 1);
+        a.pad_high[d] = range(c, 0, reach + 1);
+        if (room + a.pad[d] + a.pad_high[d] < reach)
+            a.pad[d] = reach;
+    }
+    sy_value image_value = floats(c, x);
+    return sy_conv(c->graph, image_value, weights(c, w), &a);
+}
+
+static sy_value make_image(help_case *c, sy_op op)
+{
+    sy_type type = image(c, ragged(c, 33));
+    int n = type.rank - 2;
+    sy_attributes a = {.mode = op == SY_OP_RESIZE ? range(c, 0, 1)
+                               : op == SY_OP_POOL ? range(c, 0, 2)
+                                                  : range(c, 0, 3)};
+    sy_type to = type;
+    to.dtype = SY_F32;
+    if (op == SY_OP_PAD && coin(c))
+        type = shape(c, type.dtype);
+    sy_value x = floats(c, type);
+    for (int d = 0; d < n; d++) {
+        int32_t size = type.dim[1 + d];
+        a.window[d] = op == SY_OP_POOL ? range(c, 1, size < 4 ? size : 4) : 0;
+        a.stride[d] = op == SY_OP_POOL ? range(c, 1, 3) : 0;
+        a.pad[d] = op == SY_OP_POOL ? range(c, 0, a.window[d] - 1) : 0;
+        a.pad_high[d] = op == SY_OP_POOL ? range(c, 0, a.window[d] - 1) : 0;
+        to.dim[1 + d] = ragged(c, 33);
+    }
+    for (int d = 0; d < type.rank && op == SY_OP_PAD; d++) {
+        int32_t most = a.mode == 2 ? type.dim[d] - 1 : a.mode == 3 ? type.dim[d] : 5;
+        a.pad[d] = coin(c) ? 0 : range(c, 0, most < 5 ? most : 5);
+        a.pad_high[d] = coin(c) ? 0 : range(c, 0, most < 5 ? most : 5);
+    }
+    return sy_graph_add(c->graph, op, &x, 1, &a, op == SY_OP_RESIZE ? &to : NULL, NULL);
+}
+
 static sy_value make_row(help_case *c, sy_op op)
 {
     sy_type type = shape(c, op == SY_OP_TOP_K ? SY_F32 : float_dtype(c));
@@ -545,9 +618,15 @@ static sy_value used(help_case *c, sy_value leaf_value)
     return sy_add(c->graph, leaf_value, input(c, type, 0, 8));
 }
 
-static sy_value make(help_case *c, sy_op op)
+static sy_value make(help_case *c, sy_op op, uint64_t seed)
 {
     switch (op) {
+    case SY_OP_CONV:
+        return make_conv(c, seed);
+    case SY_OP_POOL:
+    case SY_OP_RESIZE:
+    case SY_OP_PAD:
+        return make_image(c, op);
     case SY_OP_CAST:
         return make_cast(c);
     case SY_OP_SELECT:
@@ -599,7 +678,7 @@ help_case *help_case_make(sy_op op, uint64_t seed)
     c->state = seed * 1000003 + (uint64_t)op;
     c->step = word(c) % 4;
     c->tolerance = 2e-5;
-    c->value = make(c, op);
+    c->value = make(c, op, seed);
     const sy_node *node = &c->graph->nodes[c->value];
     sy_value out = c->value;
     if (c->value && node->type.is_route)

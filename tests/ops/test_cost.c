@@ -36,6 +36,13 @@ int main(void)
     double scores = 2.0 * 4 * 64 * 77;
     is("attention: two products and four operations a score", sy_attention(g, q, k, v, 1), scores * (2 * (32 + 16) + 4),
        4.0 * 8 * (64 * 32 + 77 * 32 + 77 * 16 + 64 * 16));
+    sy_value im = in("im", SY_T(SY_F32, 2, 8, 8, 6)), ker = in("ker", SY_T(SY_F32, 3, 3, 3, 10));
+    is("convolution: two groups", sy_conv(g, im, ker, &(sy_attributes){.groups = 2}), 2.0 * 2 * 6 * 6 * 10 * 9 * 3,
+       4.0 * (2 * 64 * 6 + 270 + 2 * 36 * 10));
+    is("transposed: one tap in four meets a pixel",
+       sy_conv(g, im, ker, &(sy_attributes){.groups = 2, .up = {2, 2}, .pad = {1, 1}, .pad_high = {2, 2}}),
+       2.0 * 2 * 16 * 16 * 10 * 9 * 3 / 4, 4.0 * (2 * 64 * 6 + 270 + 2 * 256 * 10));
+    is("pool", sy_pool(g, im, SY_POOL_MEAN, 2, 2, 0), 2 * 16 * 6 * 4, 4.0 * (2 * 64 * 6 + 2 * 16 * 6));
     is("top_k: a pass for each", sy_top_k(g, x, 3), 3 * 8192, 32768 + 64 * 3 * 4);
     is("reduce", sy_row(g, SY_OP_REDUCE_SUM, x, 0), 8192, 32768 + 64 * 4);
 

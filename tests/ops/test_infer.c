@@ -12,6 +12,8 @@ static const char leaves[] =
     "%w = input : f32[8,4,5] %wt = input : bf16[8,5,4] %s = input : f32[12,4] %y = input : f32[12,9] "
     "%scores = input : f32[6,8] %r = route.top_k(%scores) k=2 %ec = route.expert_choice(%scores) k=1 group_rows=3 "
     "%rows = input : i32[9] %to = input : i32[9] %wgt = input : f32[9] %bias = input : f16[8,9] "
+    "%im = input : f32[2,9,8,6] %sig = input : f16[1,9,4] %vol = input : f32[1,3,4,5,2] %ker = input : f16[3,3,6,10] "
+    "%kg = input : f32[3,1,2,9] %k1 = input : f32[4,4,7] "
     "%huge = input : f32[1073741824] %e = input : i32[8,9] ";
 
 static const struct good {
@@ -37,6 +39,17 @@ static const struct good {
     {"%x = take_rows(%h, %i)", "f32[6,4,4]"},
     {"%x = take_rows(%i, %n)", "i32[6,4]"},
     {"%x = take_last(%f, %i)", "f32[6,4]"},
+    {"%x = conv(%im, %ker)", "f32[2,7,6,10]"},
+    {"%x = conv(%im, %ker) stride=[2,1] pad=[1,1] pad_high=[0,2]", "f32[2,4,9,10]"},
+    {"%x = conv(%im, %ker) pad=[2,2] pad_high=[2,3] up=[2,2]", "f32[2,19,18,10]"},
+    {"%x = conv(%im, %ker) dilate=[4,0]", "f32[2,1,6,10]"},
+    {"%x = conv(%im, %kg) groups=3", "f32[2,7,8,9]"},
+    {"%x = conv(%sig, %k1)", "f32[1,6,7]"},
+    {"%x = pool(%im) window=[2,3] stride=[2,3]", "f32[2,4,2,6]"},
+    {"%x = pool(%vol) window=[3,3,3] pad=[1,1,1] pad_high=[1,1,1] mode=2", "f32[1,3,4,5,2]"},
+    {"%x = resize(%im) mode=1 : f32[2,18,3,6]", "f32[2,18,3,6]"},
+    {"%x = pad(%h) pad=[2,0] pad_high=[0,1]", "f16[8,5]"},
+    {"%x = pad(%i) pad=[5,0] mode=2", "i32[11,4]"},
     {"%x = random_normal(%u, %one) stream=3 : f32[6,2,2]", "f32[6,2,2]"},
     {"%x = matmul(%f, %g)", "f32[6,6]"},
     {"%x = matmul(%v, %g)", "f32[6]"},
@@ -119,6 +132,41 @@ static const struct wrong {
     {"%x = take_last(%f, %u)", "take_last: the ids must be i32 of the same rank; its arguments are f32[6,4], u32[6]."},
     {"%x = take_last(%g, %i)",
      "take_last: all dimensions but the last must be equal; its arguments are f32[4,6], i32[6,4]."},
+    {"%x = conv(%f, %g)",
+     "conv: an image is [N,S…,C] with 1 to 3 spatial dimensions; its arguments are f32[6,4], f32[4,6]."},
+    {"%x = conv(%im, %k1)", "conv: the weight is [K…,C/groups,O] with a K for each spatial dimension; its arguments "
+                            "are f32[2,9,8,6], f32[4,4,7]."},
+    {"%x = conv(%im, %ker) groups=2",
+     "conv: 2 groups: they divide both channels, and the weight has C/groups of them; its "
+     "arguments are f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%x = conv(%im, %ker) groups=-1",
+     "conv: -1 groups: they divide both channels, and the weight has C/groups of them; "
+     "its arguments are f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%x = conv(%im, %ker) stride=[1,1,1]",
+     "conv: stride has 1 at 2; it takes 2 numbers up to 65535; its arguments are f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%x = conv(%im, %ker) pad=[-1,0]",
+     "conv: pad has -1 at 0; it takes 2 numbers up to 65535; its arguments are f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%x = conv(%im, %ker) up=[65536,1]",
+     "conv: up has 65536 at 0; it takes 2 numbers up to 65535; its arguments are f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%x = conv(%im, %ker) dilate=[5,1]",
+     "conv: the window is longer than dimension 1 with its padding; its arguments are "
+     "f32[2,9,8,6], f16[3,3,6,10]."},
+    {"%z = broadcast(0) : f32[1,2000000,1] %w2 = broadcast(0) : f32[1,1,1] %x = conv(%z, %w2) up=[65535]",
+     "conv: dimension 1 is too long; its arguments are f32[1,2000000,1], f32[1,1,1]."},
+    {"%x = pool(%im)", "pool: a window is at least 1 and longer than its pads; its arguments are f32[2,9,8,6]."},
+    {"%x = pool(%im) window=[2,2] pad=[2,0]",
+     "pool: a window is at least 1 and longer than its pads; its arguments are f32[2,9,8,6]."},
+    {"%x = pool(%im) window=[2,2] mode=3", "pool: mode is 3, and must be 0, 1 or 2; its arguments are f32[2,9,8,6]."},
+    {"%x = pool(%im) window=[600,600] pad=[599,599]",
+     "pool: a window has at most 65535 pixels; its arguments are f32[2,9,8,6]."},
+    {"%x = resize(%im)", "resize: its type has to be given; its arguments are f32[2,9,8,6]."},
+    {"%x = resize(%im) : f32[2,9,8,7]", "resize: only spatial dimensions are resized; its arguments are f32[2,9,8,6]."},
+    {"%x = resize(%im) : f32[2,9,8]", "resize: only spatial dimensions are resized; its arguments are f32[2,9,8,6]."},
+    {"%x = resize(%im) : f32[2,1,40000,6]",
+     "resize: dimension 2 is longer than 32767; its arguments are f32[2,9,8,6]."},
+    {"%x = pad(%f) pad=[6,0] mode=2", "pad: dimension 0: mode 2 pads at most 5; its arguments are f32[6,4]."},
+    {"%x = pad(%f) pad=[0,5] mode=3", "pad: dimension 1: mode 3 pads at most 4; its arguments are f32[6,4]."},
+    {"%x = pad(%f) mode=4", "pad: mode is 4, and must be 0 to 3; its arguments are f32[6,4]."},
     {"%x = random_normal(%n) : f32[6,2]",
      "random_normal: it takes u32 seeds, one for each first index of its f32 result; its arguments are i32[6]."},
     {"%x = random_normal(%u) : f32[7,2]",

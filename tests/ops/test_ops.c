@@ -529,6 +529,127 @@ static int32_t build(const thing *t, entry *out)
     return n;
 }
 
+/* ---- images ---- */
+
+/* The pixel of an image at place[]: 0 outside, or where a place lies between pixels that are `up` apart. */
+static real pixel(const thing *t, int32_t image, const int64_t *place, const int32_t *up, int32_t channel, bool *inside)
+{
+    const sy_type *x = type_of(t, 0);
+    int32_t ix[SY_MAX_RANK] = {image};
+    for (int d = 0; d < x->rank - 2; d++) {
+        int32_t apart = up && up[d] ? up[d] : 1;
+        *inside = *inside && place[d] >= 0 && place[d] % apart == 0 && place[d] / apart < x->dim[1 + d];
+        ix[1 + d] = (int32_t)(place[d] / apart);
+    }
+    ix[x->rank - 1] = channel;
+    return *inside ? at(t, 0, flat(x, ix)) : 0;
+}
+
+/* Steps an index through a box; false after the last. */
+static bool next(int32_t *ix, const int32_t *box, int n)
+{
+    int d = n - 1;
+    while (d >= 0 && ++ix[d] == box[d])
+        ix[d--] = 0;
+    return d >= 0;
+}
+
+static real conv(const thing *t, const int32_t *ix)
+{
+    const sy_type *x = type_of(t, 0), *w = type_of(t, 1);
+    const sy_attributes *a = &t->node->attributes;
+    int n = x->rank - 2;
+    int32_t groups = a->groups ? a->groups : 1, own = w->dim[n], group = ix[n + 1] / (w->dim[n + 1] / groups);
+    int32_t tap[SY_MAX_RANK] = {0};
+    real sum = 0;
+    do {
+        int64_t place[3];
+        for (int d = 0; d < n; d++)
+            place[d] = (int64_t)ix[1 + d] * (a->stride[d] ? a->stride[d] : 1) - a->pad[d] +
+                       tap[d] * (a->dilate[d] ? a->dilate[d] : 1);
+        tap[n + 1] = ix[n + 1];
+        for (int32_t c = 0; c < own; c++) {
+            bool inside = true;
+            tap[n] = c;
+            sum += pixel(t, ix[0], place, a->up, group * own + c, &inside) * at(t, 1, flat(w, tap));
+        }
+        tap[n] = 0;
+    } while (next(tap, w->dim, n));
+    return sum;
+}
+
+static real pool(const thing *t, const int32_t *ix)
+{
+    const sy_attributes *a = &t->node->attributes;
+    int n = t->node->type.rank - 2, met = 0, all = 0;
+    int32_t tap[SY_MAX_RANK] = {0};
+    real sum = 0, most = -INFINITY;
+    do {
+        int64_t place[3];
+        bool inside = true;
+        for (int d = 0; d < n; d++)
+            place[d] = (int64_t)ix[1 + d] * (a->stride[d] ? a->stride[d] : 1) - a->pad[d] + tap[d];
+        real x = pixel(t, ix[0], place, NULL, ix[n + 1], &inside);
+        sum += x;
+        most = inside && x > most ? x : most;
+        met += inside;
+        all++;
+    } while (next(tap, a->window, n));
+    return a->mode == 0 ? most : sum / (a->mode == 1 ? met : all);
+}
+
+/* Interpolation one dimension after the other, by real numbers. */
+static real interpolated(const thing *t, int32_t *ix, const int32_t *result, int d)
+{
+    const sy_type *x = type_of(t, 0), *y = &t->node->type;
+    if (d == x->rank - 1)
+        return at(t, 0, flat(x, ix));
+    real in = x->dim[d], out = y->dim[d], place;
+    if (t->node->attributes.mode)
+        place = out > 1 ? result[d] * ((in - 1) / (out - 1)) : 0;
+    else
+        place = (result[d] + 0.5L) * in / out - 0.5L;
+    place = fminl(fmaxl(place, 0), in - 1);
+    real low = floorl(place + 1e-12L), share = fmaxl(place - low, 0);
+    ix[d] = (int32_t)low;
+    real first = interpolated(t, ix, result, d + 1);
+    ix[d] = low + 1 < in ? (int32_t)low + 1 : (int32_t)low;
+    return first + share * (interpolated(t, ix, result, d + 1) - first);
+}
+
+static real resize(const thing *t, const int32_t *ix)
+{
+    int32_t own[SY_MAX_RANK] = {ix[0]};
+    own[t->node->type.rank - 1] = ix[t->node->type.rank - 1];
+    return interpolated(t, own, ix, 1);
+}
+
+static real padded(const thing *t, const int32_t *ix)
+{
+    const sy_type *x = type_of(t, 0);
+    int32_t own[SY_MAX_RANK];
+    for (int d = 0; d < x->rank; d++) {
+        int32_t k = ix[d] - t->node->attributes.pad[d], n = x->dim[d];
+        switch (t->node->attributes.mode) {
+        case 0:
+            if (k < 0 || k >= n)
+                return 0;
+            break;
+        case 1:
+            k = k < 0 ? 0 : k >= n ? n - 1 : k;
+            break;
+        case 2:
+            k = abs(k);
+            k = k >= n ? 2 * n - 2 - k : k;
+            break;
+        default:
+            k = (k + n) % n;
+        }
+        own[d] = k;
+    }
+    return at(t, 0, flat(x, own));
+}
+
 static const struct {
     real (*element)(const thing *t, const int32_t *ix);
     int32_t (*entries)(const thing *t, entry *out);
@@ -574,7 +695,11 @@ static const struct {
     [SY_OP_TAKE_ROWS] = {take_rows},
     [SY_OP_TAKE_LAST] = {take_last},
     [SY_OP_RANDOM_NORMAL] = {random_normal},
+    [SY_OP_POOL] = {pool},
+    [SY_OP_RESIZE] = {resize},
+    [SY_OP_PAD] = {padded},
     [SY_OP_MATMUL] = {matmul},
+    [SY_OP_CONV] = {conv},
     [SY_OP_ATTENTION] = {attention},
     [SY_OP_SOFTMAX] = {softmax},
     [SY_OP_LAYER_NORM] = {layer_norm},
