@@ -1,18 +1,11 @@
 /* Sessions on a device: memory and weights. Buffers are few: one or more an arena, weights and outputs as the programs
- * say; states, inputs and the step table are the session's own, so that two programs can share them by name. */
+ * say; states, inputs and the step table are the session's own, so that programs can share them by name, and weights
+ * lie where the first program that has them put them. */
 #include "src/run/device_session.h"
 
 #include <string.h>
 
 #include "src/run/weights.h"
-
-static const sy_slot *slot_of(const sy_slot *slots, uint32_t n, const char *name)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (!strcmp(slots[i].name, name))
-            return &slots[i];
-    return NULL;
-}
 
 /* Inputs and states: from the program's own layout to the session's, by the name of what lies there. */
 static bool locate_named(const sy_io *ios, uint32_t n_ios, const sy_slot *slots, uint32_t n_slots,
@@ -22,7 +15,7 @@ static bool locate_named(const sy_io *ios, uint32_t n_ios, const sy_slot *slots,
         const sy_place *io = &ios[i].place;
         if (io->buffer != place->buffer || place->offset < io->offset || place->offset - io->offset >= io->size)
             continue;
-        const sy_slot *slot = slot_of(slots, n_slots, ios[i].name);
+        const sy_slot *slot = sy_slot_find(slots, n_slots, ios[i].name);
         if (!slot)
             return false;
         *offset = slot->offset + (place->offset - io->offset);
@@ -38,6 +31,7 @@ bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place
     const sy_program *p = o->program;
     const sy_session *s = d->session;
     bool ok = place->buffer < SY_SPACE_BUFFERS;
+    sy_place weight;
     *offset = place->offset;
     *buffer = VK_NULL_HANDLE;
     switch (ok ? place->space : SY_SPACE_COUNT) {
@@ -45,7 +39,11 @@ bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place
         *buffer = d->arena[place->buffer].handle;
         break;
     case SY_SPACE_WEIGHT:
-        *buffer = o->weight[place->buffer].handle;
+        ok = sy_shared_find(&d->shared, p, which, place, &weight);
+        if (ok) {
+            *buffer = d->weight[weight.buffer].handle;
+            *offset = weight.offset;
+        }
         break;
     case SY_SPACE_OUTPUT:
         *buffer = o->output[place->buffer].handle;
@@ -82,94 +80,125 @@ static bool make(sy_device_session *d, sy_memory_use use, uint64_t bytes, const 
     return true;
 }
 
-static uint64_t step_bytes(const sy_session *s)
+static uint64_t step_bytes(const sy_device_session *d)
 {
-    uint64_t bytes = 4 * (SY_STEP_TABLE_WORD + (uint64_t)s->params.n_steps * s->params.n_columns);
-    const sy_program *programs[] = {s->params.init, s->params.step};
-    for (int i = 0; i < SY_PROGRAMS; i++)
-        if (programs[i] && programs[i]->space_bytes[SY_SPACE_STEP][0] > bytes)
-            bytes = programs[i]->space_bytes[SY_SPACE_STEP][0];
+    const sy_session_params *p = &d->session->params;
+    uint64_t bytes = 4 * (SY_STEP_TABLE_WORD + (uint64_t)p->n_steps * p->n_columns);
+    for (int i = 0; i < SY_PROGRAMS; i++) {
+        const sy_program *program = d->objects[i].program;
+        if (program && program->space_bytes[SY_SPACE_STEP][0] > bytes)
+            bytes = program->space_bytes[SY_SPACE_STEP][0];
+    }
     return bytes;
 }
 
-/* All device memory this session will ask for. */
-static uint64_t wanted_bytes(const sy_session *s)
+/* The arena is one for all programs: only one of them runs at a time. */
+static uint64_t arena_bytes(const sy_device_session *d, int buffer)
 {
-    uint64_t total = s->input_bytes + s->state_bytes + step_bytes(s);
-    const sy_program *init = s->params.init, *step = s->params.step;
+    uint64_t most = 0;
+    for (int i = 0; i < SY_PROGRAMS; i++) {
+        const sy_program *program = d->objects[i].program;
+        if (program && program->space_bytes[SY_SPACE_ARENA][buffer] > most)
+            most = program->space_bytes[SY_SPACE_ARENA][buffer];
+    }
+    return most;
+}
+
+/* All device memory this session will ask for. */
+static uint64_t wanted_bytes(const sy_device_session *d)
+{
+    const sy_session *s = d->session;
+    uint64_t total = s->input_bytes + s->state_bytes + step_bytes(d);
     for (int b = 0; b < SY_SPACE_BUFFERS; b++) {
-        uint64_t a = init ? init->space_bytes[SY_SPACE_ARENA][b] : 0, c = step->space_bytes[SY_SPACE_ARENA][b];
-        total += a > c ? a : c;
-        total += step->space_bytes[SY_SPACE_WEIGHT][b] + step->space_bytes[SY_SPACE_OUTPUT][b];
-        if (init)
-            total += init->space_bytes[SY_SPACE_WEIGHT][b] + init->space_bytes[SY_SPACE_OUTPUT][b];
+        total += arena_bytes(d, b) + d->shared.bytes[b];
+        for (int i = 0; i < SY_PROGRAMS; i++)
+            total += d->objects[i].program ? d->objects[i].program->space_bytes[SY_SPACE_OUTPUT][b] : 0;
     }
     return total;
+}
+
+static bool share(sy_device_session *d, sy_error *error)
+{
+    const sy_program *programs[SY_PROGRAMS];
+    sy_session_stats *stats = &d->session->stats;
+    for (int i = 0; i < SY_PROGRAMS; i++)
+        programs[i] = d->objects[i].program;
+    if (!sy_share_weights(programs, SY_PROGRAMS, d->device->plan->limits.allocation_bytes, &d->session->arena,
+                          &d->shared, error))
+        return false;
+    for (int b = 0; b < SY_SPACE_BUFFERS; b++)
+        stats->weight_bytes += d->shared.bytes[b];
+    stats->shared_bytes = d->shared.saved;
+    return true;
 }
 
 static bool make_buffers(sy_device_session *d, sy_error *error)
 {
     sy_session *s = d->session;
-    uint64_t wanted = wanted_bytes(s), there = sy_vk_device_free_bytes(d->device, SY_MEMORY_DEVICE);
+    uint64_t wanted = wanted_bytes(d), there = sy_vk_device_free_bytes(d->device, SY_MEMORY_DEVICE);
     if (wanted > there)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY,
                        "%.0f MiB of device memory are needed and %.0f MiB are free: make fewer pictures at once, use "
                        "--precision f16, or another device",
                        (double)wanted / 1048576, (double)there / 1048576);
     for (int b = 0; b < SY_SPACE_BUFFERS; b++) {
-        uint64_t arena = 0;
         for (int i = 0; i < SY_PROGRAMS; i++) {
             sy_program_objects *o = &d->objects[i];
-            if (!o->program)
-                continue;
-            const uint64_t(*bytes)[SY_SPACE_BUFFERS] = o->program->space_bytes;
-            arena = bytes[SY_SPACE_ARENA][b] > arena ? bytes[SY_SPACE_ARENA][b] : arena;
-            if (!make(d, SY_MEMORY_DEVICE, bytes[SY_SPACE_WEIGHT][b], "weights", &o->weight[b], error) ||
-                !make(d, SY_MEMORY_DEVICE, bytes[SY_SPACE_OUTPUT][b], "outputs", &o->output[b], error))
+            if (o->program && !make(d, SY_MEMORY_DEVICE, o->program->space_bytes[SY_SPACE_OUTPUT][b], "outputs",
+                                    &o->output[b], error))
                 return false;
         }
-        if (!make(d, SY_MEMORY_DEVICE, arena, "arena", &d->arena[b], error))
+        if (!make(d, SY_MEMORY_DEVICE, d->shared.bytes[b], "weights", &d->weight[b], error) ||
+            !make(d, SY_MEMORY_DEVICE, arena_bytes(d, b), "arena", &d->arena[b], error))
             return false;
     }
     return make(d, SY_MEMORY_DEVICE, s->state_bytes, "states", &d->state, error) &&
            make(d, SY_MEMORY_DEVICE, s->input_bytes, "inputs", &d->input, error) &&
-           make(d, SY_MEMORY_DEVICE, step_bytes(s), "step", &d->step, error) &&
+           make(d, SY_MEMORY_DEVICE, step_bytes(d), "step", &d->step, error) &&
            make(d, SY_MEMORY_STAGING, s->input_bytes, "inputs, host side", &d->staging, error) &&
            make(d, SY_MEMORY_READBACK, s->result_bytes, "results", &d->readback, error);
 }
 
 typedef struct weight_target {
     sy_upload *upload;
-    const sy_program_objects *objects;
+    uint32_t program;
 } weight_target;
 
 static bool put_weight(void *context, const sy_place *place, uint64_t offset, const void *data, uint64_t bytes,
                        sy_error *error)
 {
     weight_target *t = context;
-    if (place->buffer >= SY_SPACE_BUFFERS || !t->objects->weight[place->buffer].handle)
+    sy_device_session *d = t->upload->d;
+    sy_place at;
+    if (!sy_shared_find(&d->shared, d->objects[t->program].program, t->program, place, &at))
         return sy_fail(error, SY_CODE_INTERNAL, "a weight has no buffer");
-    return sy_upload_put(t->upload, &t->objects->weight[place->buffer], place->offset + offset, data, bytes, error);
+    return sy_upload_put(t->upload, &d->weight[at.buffer], at.offset + offset, data, bytes, error);
 }
 
 static bool load(sy_device_session *d, sy_error *error)
 {
     const sy_session_params *p = &d->session->params;
     sy_upload upload;
+    uint64_t done = 0;
     bool ok = sy_upload_begin(d, &upload, error);
-    for (int i = 0; ok && i < SY_PROGRAMS; i++) {
+    for (uint32_t i = 0; ok && i < SY_PROGRAMS; i++) {
         if (!d->objects[i].program)
             continue;
-        weight_target target = {&upload, &d->objects[i]};
+        weight_target target = {&upload, i};
         sy_weight_sink sink = {.put = put_weight,
                                .context = &target,
-                               .progress = i == SY_STEP ? p->loading : NULL,
+                               .wanted = d->shared.stored[i],
+                               .done = done,
+                               .total = d->session->stats.weight_bytes,
+                               .progress = p->loading,
                                .progress_context = p->context};
         ok = sy_weights_load(d->objects[i].program, p->weights, &sink, error);
+        done = sink.done;
     }
     if (ok && p->n_columns)
         ok = sy_upload_put(&upload, &d->step, 4 * SY_STEP_TABLE_WORD, p->table, 4 * (uint64_t)p->n_steps * p->n_columns,
                            error);
+    ok = ok && sy_gate_create(d, &upload, error);
     return sy_upload_end(&upload, ok ? error : NULL) && ok;
 }
 
@@ -203,10 +232,9 @@ static void destroy(sy_session *s)
     sy_pipeline_cache_close(v, &d->cache);
     for (int b = 0; b < SY_SPACE_BUFFERS; b++) {
         sy_vk_buffer_destroy(v, &d->arena[b]);
-        for (int i = 0; i < SY_PROGRAMS; i++) {
-            sy_vk_buffer_destroy(v, &d->objects[i].weight[b]);
+        sy_vk_buffer_destroy(v, &d->weight[b]);
+        for (int i = 0; i < SY_PROGRAMS; i++)
             sy_vk_buffer_destroy(v, &d->objects[i].output[b]);
-        }
     }
     sy_vk_buffer *own[] = {&d->state, &d->input, &d->step, &d->staging, &d->readback};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -218,28 +246,38 @@ static const sy_session_backend backend = {sy_submit_run, destroy};
 bool sy_session_device_create(sy_session *s, sy_error *error)
 {
     const sy_session_params *p = &s->params;
-    if ((p->init && !sy_weights_check(p->init, p->weights, error)) || !sy_weights_check(p->step, p->weights, error))
+    if (p->init && !sy_weights_check(p->init, p->weights, error))
         return false;
+    for (uint32_t i = 0; i < p->n_programs; i++)
+        if (!sy_weights_check(p->programs[i].program, p->weights, error))
+            return false;
     sy_device_session *d = sy_arena_alloc(&s->arena, sizeof *d);
     if (!d)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a session");
     d->session = s;
     d->device = p->device;
     d->objects[SY_INIT].program = p->init;
-    d->objects[SY_STEP].program = p->step;
+    for (uint32_t i = 0; i < p->n_programs; i++) {
+        sy_program_objects *o = &d->objects[SY_STEP + i];
+        o->program = p->programs[i].program;
+        o->condition = p->programs[i].condition;
+        o->ends_step = !p->programs[i].same_step;
+    }
     s->state = d;
     s->backend = &backend;
     double start = sy_seconds();
-    if (!make_buffers(d, error) || !make_queue_objects(d, error) || !load(d, error))
+    d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
+    s->stats.pipeline_cache_hit = d->cache.loaded > 0;
+    if (!share(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) || !load(d, error))
         return false;
     s->input_memory = d->staging.mapped;
     s->results = d->readback.mapped;
     s->stats.load_seconds = sy_seconds() - start;
     start = sy_seconds();
-    d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
-    s->stats.pipeline_cache_hit = d->cache.loaded > 0;
-    if ((p->init && !sy_record_objects(d, SY_INIT, error)) || !sy_record_objects(d, SY_STEP, error) ||
-        !sy_record_advance(d, error) || !sy_timings_create(d, error) || !sy_record_commands(d, error))
+    for (uint32_t i = 0; i < SY_PROGRAMS; i++)
+        if (d->objects[i].program && !sy_record_objects(d, i, error))
+            return false;
+    if (!sy_record_advance(d, error) || !sy_timings_create(d, error) || !sy_record_commands(d, error))
         return false;
     s->timings = d->timings;
     s->stats.pipeline_seconds = sy_seconds() - start;

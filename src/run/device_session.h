@@ -5,6 +5,7 @@
  *   pipelines.c       pipelines, by several threads
  *   segments.c        what goes into one command buffer, so that submissions are bounded in time
  *   record.c          descriptor sets, command buffers
+ *   gate.c            programs with a condition: the sizes of their dispatches
  *   submit.c          running it
  *   timings.c         how long each dispatch takes, where asked for */
 #ifndef SY_RUN_DEVICE_SESSION_H
@@ -13,8 +14,11 @@
 #include "src/device/device.h"
 #include "src/run/pipeline_cache.h"
 #include "src/run/session_private.h"
+#include "src/run/share.h"
 
-enum { SY_PROGRAMS = 2, SY_INIT = 0, SY_STEP = 1, SY_SPACE_BUFFERS = 16 };
+/* Programs by number: init, then the step programs; timings are of the first of them. */
+enum { SY_PROGRAMS = SY_SESSION_PROGRAMS + 1, SY_INIT = 0, SY_STEP = 1, SY_SPACE_BUFFERS = SY_SHARED_BUFFERS };
+_Static_assert((int)SY_PROGRAMS <= (int)SY_SHARED_PROGRAMS, "all programs of a session share weights");
 
 /* A command buffer that is replayed: n dispatches of a program from `first` on, or a part of one: the workgroups from
  * base on, count of them. */
@@ -29,7 +33,11 @@ typedef struct sy_segment {
 /* Everything made from one program. Arrays are by kernel or by dispatch. */
 typedef struct sy_program_objects {
     const sy_program *program; /* NULL: none */
-    sy_vk_buffer weight[SY_SPACE_BUFFERS], output[SY_SPACE_BUFFERS];
+    sy_vk_buffer output[SY_SPACE_BUFFERS];
+    bool ends_step;
+    const char *condition;
+    sy_vk_buffer gate; /* with a condition: sizes, then what the dispatches read */
+    VkDescriptorSet gate_set;
     VkDescriptorSetLayout *set_layouts;
     VkPipelineLayout *layouts;
     VkPipeline *pipelines;
@@ -45,15 +53,21 @@ typedef struct sy_device_session {
     sy_session *session;
     sy_vk_device *device;
     sy_pipeline_cache cache;
-    sy_vk_buffer arena[SY_SPACE_BUFFERS], state, input, step, staging, readback;
+    sy_vk_buffer arena[SY_SPACE_BUFFERS], weight[SY_SPACE_BUFFERS], state, input, step, staging, readback;
+    sy_shared shared;
     sy_program_objects objects[SY_PROGRAMS];
     VkDescriptorSetLayout advance_set_layout;
     VkPipelineLayout advance_layout;
     VkPipeline advance;
     VkDescriptorPool advance_pool;
     VkDescriptorSet advance_set;
+    VkDescriptorSetLayout gate_set_layout;
+    VkPipelineLayout gate_layout;
+    VkPipeline gate;
+    VkDescriptorPool gate_pool;
     VkCommandPool commands;
     VkCommandBuffer begin, end;
+    uint64_t *turn_ends; /* by turn: segments of the init program and of all turns up to the end of it */
     VkQueryPool queries; /* null: no timings; query 2 i before dispatch i, 2 i + 1 after */
     double *timings;
     uint64_t *ticks;
@@ -96,12 +110,25 @@ void sy_timings_reset(const sy_device_session *d, VkCommandBuffer commands);
 void sy_timings_write(const sy_device_session *d, VkCommandBuffer commands, uint32_t query);
 bool sy_timings_read(sy_device_session *d, sy_error *error);
 
-/* The segments of a program whose submissions are bounded by so many seconds (0: not at all), on the arena. */
-bool sy_segments_plan(const sy_program *program, double bound, sy_arena *arena, sy_segment **segments, uint32_t *count,
+/* The segments of a program whose submissions are bounded by so many seconds (0: not at all), on the arena. `whole`:
+ * between dispatches only. */
+bool sy_segments_plan(const sy_program *program, double bound, bool whole, sy_arena *arena, sy_segment **segments, uint32_t *count,
                       sy_error *error);
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
 bool sy_record_advance(sy_device_session *d, sy_error *error);
+/* A pipeline of a shader of the run time's own, and a pool for so many sets of it. */
+bool sy_record_small(sy_device_session *d, const char *name, uint32_t bindings, uint32_t push_words, uint32_t sets,
+                     VkDescriptorSetLayout *set_layout, VkPipelineLayout *layout, VkPipeline *pipeline,
+                     VkDescriptorPool *pool, sy_error *error);
+void sy_record_barrier(sy_device_session *d, VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags wrote,
+                       VkPipelineStageFlags to, VkAccessFlags reads);
+
+/* Programs with a condition: what they need, at the head of the first segment, and in place of a dispatch. */
+bool sy_gate_create(sy_device_session *d, sy_upload *upload, sy_error *error);
+bool sy_gate_record(sy_device_session *d, uint32_t program, VkCommandBuffer commands, sy_error *error);
+void sy_gate_dispatch(sy_device_session *d, uint32_t program, uint32_t index, VkCommandBuffer commands);
+void sy_gate_destroy(sy_device_session *d);
 bool sy_record_commands(sy_device_session *d, sy_error *error);
 void sy_record_free(sy_device_session *d);
 

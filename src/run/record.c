@@ -1,7 +1,8 @@
 /* What is made once and replayed: descriptor sets, command buffers.
  *
- * Order of a run: begin (inputs copied, states cleared), the segments of the init program, then per step all segments
- * and the step counter, then end (copies of what the host reads). Every command buffer begins with a barrier against
+ * Order of a run: begin (inputs copied, states cleared), the segments of the init program, then turn by turn those of
+ * the program whose turn it is, with the step counter after the last of a step, then end (copies of what the host
+ * reads). Every command buffer begins with a barrier against
  * all before it: submissions to one queue are ordered, so that is enough, also from one step to the next. Inside,
  * barriers stand where the compiler put them. Command buffers may be pending several times at once: they hold no state
  * that changes. */
@@ -10,6 +11,7 @@
 #include "graph/emit/embedded.h"
 #include "graph/passes/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool make_pool(sy_vk_device *v, uint32_t sets, uint32_t storage, uint32_t texel, VkDescriptorPool *pool,
@@ -116,7 +118,8 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     bool *in_parts = sy_arena_array(arena, p->n_kernels + 1, sizeof *in_parts);
     if (!in_parts)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
-    if (!sy_segments_plan(p, d->device->plan->submission_seconds, arena, &o->segments, &o->n_segments, error))
+    if (!sy_segments_plan(p, d->device->plan->submission_seconds, o->condition != NULL, arena, &o->segments,
+                          &o->n_segments, error))
         return false;
     for (uint32_t i = 0; i < o->n_segments; i++)
         if (o->segments[i].part)
@@ -125,29 +128,40 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     return sy_pipelines_make(d, &pipelines, error) && make_sets(d, which, error);
 }
 
-static const char *advance_source(void)
+static const char *source_of(const char *name)
 {
+    char file[64];
+    snprintf(file, sizeof file, "%s.comp", name);
     for (const struct sy_embedded *e = sy_embedded_shaders; e->name; e++)
-        if (!strcmp(e->name, "advance.comp"))
+        if (!strcmp(e->name, file))
             return e->data;
     return NULL;
 }
 
-bool sy_record_advance(sy_device_session *d, sy_error *error)
+bool sy_record_small(sy_device_session *d, const char *name, uint32_t bindings, uint32_t push_words, uint32_t sets,
+                     VkDescriptorSetLayout *set_layout, VkPipelineLayout *layout, VkPipeline *pipeline,
+                     VkDescriptorPool *pool, sy_error *error)
 {
-    const char *source = advance_source();
+    const char *source = source_of(name);
     sy_vk_device *v = d->device;
     sy_compile_params params = {.cache_directory = d->session->params.cache_directory};
-    sy_kernel kernel = {.name = "advance", .n_bindings = 1};
-    sy_pipelines pipelines = {&kernel, NULL, 1, &d->advance_set_layout, &d->advance_layout, &d->advance};
+    sy_kernel kernel = {.name = name, .n_bindings = bindings, .push_words = push_words};
+    sy_pipelines pipelines = {&kernel, NULL, 1, set_layout, layout, pipeline};
     bool cached;
     if (!source)
-        return sy_fail(error, SY_CODE_INTERNAL, "shaders/advance.comp is not in the library");
+        return sy_fail(error, SY_CODE_INTERNAL, "shaders/%s.comp is not in the library", name);
     struct sy_emitter *emitter = sy_emitter_create(&params, &v->plan->limits, error);
-    bool ok = emitter && sy_emit_spirv(emitter, kernel.name, source, &kernel.spirv, &kernel.n_spirv, &cached, error) &&
-              sy_pipelines_make(d, &pipelines, error) && make_pool(v, 1, 1, 0, &d->advance_pool, error);
+    bool ok = emitter && sy_emit_spirv(emitter, name, source, &kernel.spirv, &kernel.n_spirv, &cached, error) &&
+              sy_pipelines_make(d, &pipelines, error) && make_pool(v, sets, sets * bindings, 0, pool, error);
     sy_emitter_destroy(&emitter);
-    if (!ok)
+    return ok;
+}
+
+bool sy_record_advance(sy_device_session *d, sy_error *error)
+{
+    sy_vk_device *v = d->device;
+    if (!sy_record_small(d, "advance", 1, 0, 1, &d->advance_set_layout, &d->advance_layout, &d->advance,
+                         &d->advance_pool, error))
         return false;
     VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                         .descriptorPool = d->advance_pool,
@@ -165,8 +179,8 @@ bool sy_record_advance(sy_device_session *d, sy_error *error)
     return true;
 }
 
-static void barrier(sy_device_session *d, VkCommandBuffer c, VkPipelineStageFlags from, VkAccessFlags wrote,
-                    VkPipelineStageFlags to, VkAccessFlags reads)
+void sy_record_barrier(sy_device_session *d, VkCommandBuffer c, VkPipelineStageFlags from, VkAccessFlags wrote,
+                       VkPipelineStageFlags to, VkAccessFlags reads)
 {
     VkMemoryBarrier b = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = wrote, .dstAccessMask = reads};
     d->device->vk.vkCmdPipelineBarrier(c, from, to, 0, 1, &b, 0, NULL, 0, NULL);
@@ -191,8 +205,9 @@ static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *er
     if (!sy_vk_check(v->vk.vkAllocateCommandBuffers(v->handle, &info, c), error, "a command buffer") ||
         !sy_vk_check(v->vk.vkBeginCommandBuffer(*c, &begin), error, "recording"))
         return false;
-    barrier(d, *c, COMPUTE | COPY | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-            COMPUTE | COPY | INDIRECT, KERNEL_READS | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    sy_record_barrier(d, *c, COMPUTE | COPY | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                      COMPUTE | COPY | INDIRECT,
+                      KERNEL_READS | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     return true;
 }
 
@@ -214,6 +229,8 @@ static bool record_dispatch(sy_device_session *d, uint32_t which, uint32_t index
     if (segment->part) {
         const uint32_t *base = segment->base, *count = segment->count;
         vk->vkCmdDispatchBase(c, base[0], base[1], base[2], count[0], count[1], count[2]);
+    } else if (o->condition && !dispatch->indirect) {
+        sy_gate_dispatch(d, which, index, c);
     } else if (dispatch->indirect) {
         VkBuffer buffer;
         VkDeviceSize offset;
@@ -232,7 +249,7 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_seg
     for (uint32_t i = segment->first; i < segment->first + segment->n; i++) {
         const sy_dispatch *dispatch = &d->objects[which].program->dispatches[i];
         if (dispatch->barrier && segment->begins)
-            barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
+            sy_record_barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
         sy_vk_label_begin(d->device, c, dispatch->label);
         if (which == SY_STEP && segment->begins)
             sy_timings_write(d, c, 2 * i);
@@ -258,6 +275,12 @@ static bool record_begin(sy_device_session *d, sy_error *error)
     if (s->state_bytes)
         vk->vkCmdFillBuffer(d->begin, d->state.handle, 0, VK_WHOLE_SIZE, 0);
     vk->vkCmdFillBuffer(d->begin, d->step.handle, 0, 4, 0);
+    bool always = s->params.n_programs == 1 && !s->params.programs[0].condition;
+    for (uint32_t i = 0; !always && i < s->n_outputs; i++) { /* of steps in which a program does not run */
+        const sy_slot *o = &s->outputs[i];
+        vk->vkCmdFillBuffer(d->begin, d->objects[SY_STEP + o->program].output[o->buffer].handle, o->offset,
+                            (o->n_slices - 1) * o->step_bytes + o->bytes, 0);
+    }
     return sy_vk_check(vk->vkEndCommandBuffer(d->begin), error, "recording");
 }
 
@@ -265,7 +288,8 @@ static bool record_begin(sy_device_session *d, sy_error *error)
 static void record_advance(sy_device_session *d, VkCommandBuffer c)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
-    barrier(d, c, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+    sy_record_barrier(d, c, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
+                      VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
     vk->vkCmdDispatch(c, 1, 1, 1);
@@ -280,9 +304,11 @@ static bool record_segments(sy_device_session *d, uint32_t which, sy_error *erro
             return false;
         if (which == SY_STEP && i == 0)
             sy_timings_reset(d, segment->commands);
+        if (o->condition && i == 0 && !sy_gate_record(d, which, segment->commands, error))
+            return false;
         if (!record_dispatches(d, which, segment, error))
             return false;
-        if (which == SY_STEP && i + 1 == o->n_segments)
+        if (o->ends_step && i + 1 == o->n_segments)
             record_advance(d, segment->commands);
         if (!sy_vk_check(d->device->vk.vkEndCommandBuffer(segment->commands), error, "recording"))
             return false;
@@ -305,18 +331,36 @@ static bool record_end(sy_device_session *d, sy_error *error)
         const sy_slot *o = &s->outputs[i];
         VkBufferCopy copy = {
             .srcOffset = o->offset, .dstOffset = o->result, .size = (o->n_slices - 1) * o->step_bytes + o->bytes};
-        vk->vkCmdCopyBuffer(d->end, d->objects[SY_STEP].output[o->buffer].handle, d->readback.handle, 1, &copy);
+        vk->vkCmdCopyBuffer(d->end, d->objects[SY_STEP + o->program].output[o->buffer].handle, d->readback.handle, 1,
+                            &copy);
     }
-    barrier(d, d->end, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    sy_record_barrier(d, d->end, COPY, VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+                      VK_ACCESS_HOST_READ_BIT);
     return sy_vk_check(vk->vkEndCommandBuffer(d->end), error, "recording");
+}
+
+static bool count_turns(sy_device_session *d, sy_error *error)
+{
+    const sy_session *s = d->session;
+    uint64_t end = d->objects[SY_INIT].n_segments;
+    d->turn_ends = sy_arena_array(&d->session->arena, s->n_turns, sizeof *d->turn_ends);
+    if (!d->turn_ends)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a schedule");
+    for (uint32_t i = 0; i < s->n_turns; i++)
+        d->turn_ends[i] = end += d->objects[SY_STEP + s->turns[i].program].n_segments;
+    return true;
 }
 
 bool sy_record_commands(sy_device_session *d, sy_error *error)
 {
-    if (!record_begin(d, error) || !record_segments(d, SY_STEP, error) || !record_end(d, error))
-        return false;
-    d->session->stats.segments = d->objects[SY_STEP].n_segments;
-    return !d->objects[SY_INIT].program || record_segments(d, SY_INIT, error);
+    bool ok = count_turns(d, error) && record_begin(d, error) && record_end(d, error);
+    for (uint32_t which = 0; ok && which < SY_PROGRAMS; which++) {
+        const sy_program_objects *o = &d->objects[which];
+        ok = !o->program || record_segments(d, which, error);
+        if (which >= SY_STEP && o->n_segments > d->session->stats.segments)
+            d->session->stats.segments = o->n_segments;
+    }
+    return ok;
 }
 
 void sy_record_free(sy_device_session *d)
@@ -337,6 +381,7 @@ void sy_record_free(sy_device_session *d)
         if (o->pool)
             v->vk.vkDestroyDescriptorPool(v->handle, o->pool, NULL);
     }
+    sy_gate_destroy(d);
     if (d->advance)
         v->vk.vkDestroyPipeline(v->handle, d->advance, NULL);
     if (d->advance_layout)

@@ -3,7 +3,8 @@
  * nothing of each other beyond a kernel's own shared memory, so a dispatch may be given to the device box by box.
  *
  * An indirect dispatch that is cut is given box by box over its static bound; its kernel ends at once in workgroups
- * past what the device counted (sy_dispatch.indirect says that it must). */
+ * past what the device counted (sy_dispatch.indirect says that it must). Programs with a condition are cut between
+ * dispatches only: all their sizes are read from device memory, which cannot say where a box begins. */
 #include "src/run/device_session.h"
 
 #include <math.h>
@@ -57,12 +58,12 @@ static void add_parts(const sy_dispatch *dispatch, uint32_t index, const uint32_
     }
 }
 
-bool sy_segments_plan(const sy_program *program, double bound, sy_arena *arena, sy_segment **segments, uint32_t *count,
-                      sy_error *error)
+bool sy_segments_plan(const sy_program *program, double bound, bool whole, sy_arena *arena, sy_segment **segments,
+                      uint32_t *count, sy_error *error)
 {
     uint32_t room = 1, n[3];
     for (uint32_t i = 0; i < program->n_dispatches; i++)
-        room += bound > 0 ? slices(&program->dispatches[i], bound, n) : 1;
+        room += bound > 0 && !whole ? slices(&program->dispatches[i], bound, n) : 1;
     sy_segment *out = sy_arena_array(arena, room, sizeof *out);
     if (!out)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for command buffers");
@@ -71,7 +72,7 @@ bool sy_segments_plan(const sy_program *program, double bound, sy_arena *arena, 
         const sy_dispatch *dispatch = &program->dispatches[i];
         double more = slow_dispatch + predict(dispatch);
         sy_segment *last = *count ? &out[*count - 1] : NULL;
-        uint32_t parts = bound > 0 ? slices(dispatch, bound, n) : 1;
+        uint32_t parts = bound > 0 && !whole ? slices(dispatch, bound, n) : 1;
         if (parts > 1) {
             add_parts(dispatch, i, n, out + *count);
             *count += parts;

@@ -1,11 +1,19 @@
 /* A session: compiled programs with memory, running on a device or in the reference evaluator.
  *
- * A session owns the buffers of its programs' spaces, their pipelines and one recorded command buffer (a few, where a
- * step is longer than a submission may be) that is replayed for every step; the step's index is counted on the
- * device. A run submits everything without reading back and waits for the device once, at its end.
+ * A session owns the buffers of its programs' spaces, their pipelines and, for each program, one recorded command
+ * buffer (a few, where a step is longer than a submission may be) that is replayed whenever the program runs; the
+ * step's index is counted on the device. A run submits everything without reading back and waits for the device once,
+ * at its end.
  *
- * Two programs share the states by name: `init` runs once, then `step` n_steps times. Without init, states begin as
- * zeros. With n_steps = 1 and no states this is simply "run a graph".
+ * Programs share inputs, states, weights and the step table: states and inputs by name, weights by what they are made
+ * of (those that several programs use are stored once). `init` runs once, then the step programs as the schedule says;
+ * with a single one that is n_steps times. Without init, states begin as zeros. With n_steps = 1 and no states this is
+ * simply "run a graph".
+ *
+ * What is not known before is decided on the device: a step program may name a condition, a state i32[1]. Whenever its
+ * turn comes it runs if that state is not 0; else none of its work is done, nothing it carries changes, and its step
+ * outputs of that step are zeros. Its dispatches are sized by a few words in device memory, which a small kernel fills
+ * or zeroes at its beginning: no host in between and no optional feature.
  *
  * Thread safety: one thread at a time, and the device's rules (device.h). Programs, device and weights are borrowed:
  * programs and device must outlive the session; weights are needed until sy_session_create returns, and with the
@@ -20,10 +28,23 @@ struct sy_safetensors;
 
 typedef struct sy_session sy_session;
 
+/* One of the programs that make up the steps. */
+typedef struct sy_session_program {
+    const sy_program *program;
+    const char *condition; /* name of a state i32[1], borrowed: it runs where that is not 0; NULL: always */
+    bool same_step;        /* what the schedule has after it belongs to the same step */
+} sy_session_program;
+
+enum { SY_SESSION_PROGRAMS = 15 };
+
 typedef struct sy_session_params {
-    struct sy_vk_device *device; /* NULL: the reference evaluator */
-    const sy_program *init;      /* may be NULL */
-    const sy_program *step;
+    struct sy_vk_device *device;        /* NULL: the reference evaluator */
+    const sy_program *init;             /* may be NULL */
+    const sy_program *step;             /* the one step program; NULL: those of `programs` */
+    const sy_session_program *programs; /* at most SY_SESSION_PROGRAMS; copied */
+    const uint32_t *schedule; /* which of them runs, one after another; n_steps of those end a step. Copied. NULL: the
+                                 first, again and again */
+    uint32_t n_programs, n_schedule;
     const struct sy_safetensors *weights; /* NULL where no program has parameters */
     const float *table;                   /* n_steps rows of the columns both programs were compiled with; copied */
     const char *const *columns;           /* their names; borrowed like the programs */
@@ -31,7 +52,7 @@ typedef struct sy_session_params {
     const char *cache_directory;          /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
-    bool timings;                 /* time every dispatch of the step program, see sy_session_timings */
+    bool timings; /* time every dispatch of the step program, see sy_session_timings */
 } sy_session_params;
 
 typedef struct sy_session_stats {
@@ -40,9 +61,10 @@ typedef struct sy_session_stats {
     uint64_t device_bytes, host_bytes;          /* memory of this session */
     uint32_t pipelines;
     bool pipeline_cache_hit;
-    uint32_t segments;                /* command buffers a step */
-    uint32_t submissions, host_waits; /* of the last run */
-    double longest_predicted_seconds; /* of one submission; 0 on CPU drivers, which are not bounded */
+    uint32_t segments;                   /* command buffers a step, of the program that has most */
+    uint64_t weight_bytes, shared_bytes; /* weights stored; what storing them for each program anew would add */
+    uint32_t submissions, host_waits;    /* of the last run */
+    double longest_predicted_seconds;    /* of one submission; 0 on CPU drivers, which are not bounded */
 } sy_session_stats;
 
 /* NULL on error. Weights are checked (all there, right shapes) before anything is allocated. */
@@ -60,21 +82,25 @@ typedef bool sy_session_progress(void *context, uint32_t done, uint32_t total);
 /* All inputs must have been written. Fails with SY_CODE_DEVICE_LOST once and for all when the device is lost. */
 bool sy_session_run(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);
 
-/* What can be read after a run: outputs (step outputs have n_slices = n_steps of the step program) and states. NULL if
- * there is no such name. The data is as stored, valid until the next run; slices are `step_bytes` apart. */
+/* What can be read after a run: outputs (step outputs have n_slices = n_steps; those of steps in which the program did
+ * not run are zeros) and states. Of an output that several programs have, that of the one scheduled last. The data is
+ * as stored, valid until the next run; slices are `step_bytes` apart. */
 typedef struct sy_session_result {
     const char *name;
     sy_type type;
     const void *data;
     uint64_t bytes, step_bytes; /* of one slice; distance between slices */
     uint32_t n_slices;
+    uint32_t program; /* outputs: whose it is */
 } sy_session_result;
 bool sy_session_read(const sy_session *session, const char *name, sy_session_result *result, sy_error *error);
-/* The outputs of the step program by index, for listing; false past the end. */
+/* The outputs of the step programs by index, program after program, for listing; false past the end. */
 bool sy_session_output(const sy_session *session, uint32_t index, sy_session_result *result);
+/* True if the schedule has the program in the step (whether its condition held is another matter). */
+bool sy_session_scheduled(const sy_session *session, uint32_t program, uint32_t step);
 
-/* Seconds of each dispatch of the step program in the last step of the last run; NULL if not asked for, or if the device
- * has no timestamps. */
+/* Seconds of each dispatch of the first step program when it last ran in the last run; NULL if not asked for, or if the
+ * device has no timestamps. */
 const double *sy_session_timings(const sy_session *session);
 
 const sy_session_stats *sy_session_get_stats(const sy_session *session);

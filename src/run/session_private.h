@@ -14,7 +14,7 @@ typedef struct sy_slot {
         offset; /* inputs: in host and device input memory; states: in state memory; outputs: in the program's space */
     uint64_t step_bytes; /* step outputs: distance between slices */
     uint32_t n_slices;
-    uint32_t buffer; /* outputs: which buffer of the program's OUTPUT space */
+    uint32_t program, buffer; /* outputs: of which step program, which buffer of its OUTPUT space */
     uint64_t result; /* states and outputs: offset in the results */
     bool written;    /* inputs */
 } sy_slot;
@@ -24,9 +24,17 @@ typedef struct sy_session_backend {
     void (*destroy)(sy_session *session);
 } sy_session_backend;
 
+/* One turn of the schedule. */
+typedef struct sy_turn {
+    uint32_t program, step;
+    bool ends_step;
+} sy_turn;
+
 struct sy_session {
     sy_arena arena;
-    sy_session_params params; /* table is the session's own copy, n_steps at least 1 */
+    sy_session_params params; /* table and programs are the session's own copies, n_steps and n_programs at least 1 */
+    sy_turn *turns;
+    uint32_t n_turns;
     const sy_session_backend *backend;
     void *state; /* of the backend */
     sy_slot *inputs, *states, *outputs;
@@ -42,6 +50,9 @@ struct sy_session {
 
 bool sy_session_reference_create(sy_session *session, sy_error *error);
 bool sy_session_device_create(sy_session *session, sy_error *error);
+
+/* The slot of that name; NULL if there is none. */
+const sy_slot *sy_slot_find(const sy_slot *slots, uint32_t n, const char *name);
 
 /* Seconds of a clock that never jumps. */
 double sy_seconds(void);

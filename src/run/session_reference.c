@@ -11,23 +11,16 @@
 
 typedef struct reference {
     sy_session *session;
-    sy_eval init, step;
-    bool have_init, have_step;
-    double **states; /* by slot: current value */
-    double **next;   /* by slot: value of the carry, until the step's end */
+    sy_eval init, steps[SY_SESSION_PROGRAMS];
+    bool have_init, have_step[SY_SESSION_PROGRAMS];
+    uint32_t program; /* whose outputs are stored */
+    double **states;  /* by slot: current value */
+    double **next;    /* by slot: value of the carry, until the step's end */
     uint8_t *inputs, *results;
     uint32_t index; /* of the running step */
     sy_session_progress *progress;
     void *context;
 } reference;
-
-static const sy_slot *find_slot(const sy_slot *slots, uint32_t n, const char *name)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (!strcmp(slots[i].name, name))
-            return &slots[i];
-    return NULL;
-}
 
 static bool read_step(const sy_session *s, uint32_t index, const char *name, double *out, sy_error *error)
 {
@@ -47,13 +40,13 @@ static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error 
     const sy_slot *slot;
     switch (leaf->op) {
     case SY_OP_INPUT:
-        slot = find_slot(s->inputs, s->n_inputs, leaf->name);
+        slot = sy_slot_find(s->inputs, s->n_inputs, leaf->name);
         if (!slot)
             break;
         sy_convert_to_double(leaf->type.dtype, r->inputs + slot->offset, sy_type_count(&leaf->type), out);
         return true;
     case SY_OP_STATE:
-        slot = find_slot(s->states, s->n_states, leaf->name);
+        slot = sy_slot_find(s->states, s->n_states, leaf->name);
         if (!slot)
             break;
         memcpy(out, r->states[slot - s->states], sy_type_count(&leaf->type) * sizeof *out);
@@ -79,7 +72,10 @@ static bool still_wanted(void *context, sy_value value)
 static bool store_output(reference *r, const sy_eval *eval, const sy_end *end, sy_error *error)
 {
     const sy_session *s = r->session;
-    const sy_slot *slot = find_slot(s->outputs, s->n_outputs, end->name);
+    const sy_slot *slot = NULL;
+    for (uint32_t i = 0; i < s->n_outputs && !slot; i++)
+        if (s->outputs[i].program == r->program && !strcmp(s->outputs[i].name, end->name))
+            slot = &s->outputs[i];
     if (!slot)
         return sy_fail(error, SY_CODE_INTERNAL, "output \"%s\" is not in the program's table", end->name);
     uint8_t *at = r->results + slot->result + (slot->n_slices > 1 ? r->index * slot->step_bytes : 0);
@@ -100,7 +96,7 @@ static bool run_once(reference *r, sy_eval *eval, bool outputs, sy_error *error)
         if (!sy_eval_value(eval, end->value, error))
             return false;
         if (end->kind == SY_END_CARRY) {
-            const sy_slot *slot = find_slot(s->states, s->n_states, end->name);
+            const sy_slot *slot = sy_slot_find(s->states, s->n_states, end->name);
             if (!slot)
                 return sy_fail(error, SY_CODE_INTERNAL, "carry \"%s\" has no state", end->name);
             memcpy(r->next[slot - s->states], eval->tensor[end->value], sy_type_count(&slot->type) * sizeof(double));
@@ -110,10 +106,22 @@ static bool run_once(reference *r, sy_eval *eval, bool outputs, sy_error *error)
     }
     for (uint32_t i = 0; i < g->n_ends; i++)
         if (g->ends[i].kind == SY_END_CARRY) {
-            ptrdiff_t k = find_slot(s->states, s->n_states, g->ends[i].name) - s->states;
+            ptrdiff_t k = sy_slot_find(s->states, s->n_states, g->ends[i].name) - s->states;
             memcpy(r->states[k], r->next[k], sy_type_count(&s->states[k].type) * sizeof(double));
         }
     return true;
+}
+
+/* A turn of the schedule, unless its condition says no. */
+static bool take_turn(reference *r, const sy_turn *turn, sy_error *error)
+{
+    const sy_session *s = r->session;
+    const char *condition = s->params.programs[turn->program].condition;
+    const sy_slot *slot = condition ? sy_slot_find(s->states, s->n_states, condition) : NULL;
+    if (slot && r->states[slot - s->states][0] == 0)
+        return true;
+    r->program = turn->program;
+    return run_once(r, &r->steps[turn->program], true, error);
 }
 
 static bool run(sy_session *s, sy_session_progress *progress, void *context, sy_error *error)
@@ -126,10 +134,12 @@ static bool run(sy_session *s, sy_session_progress *progress, void *context, sy_
         memset(r->states[i], 0, sy_type_count(&s->states[i].type) * sizeof(double));
     if (r->have_init && !run_once(r, &r->init, false, error))
         return false;
-    for (r->index = 0; r->index < s->params.n_steps; r->index++) {
+    memset(r->results, 0, s->result_bytes); /* of turns not taken */
+    for (uint32_t i = 0; i < s->n_turns; i++) {
+        r->index = s->turns[i].step;
         if (progress && !progress(context, r->index, s->params.n_steps))
             return sy_fail(error, SY_CODE_CANCELLED, "cancelled after %u of %u steps", r->index, s->params.n_steps);
-        if (!run_once(r, &r->step, true, error))
+        if (!take_turn(r, &s->turns[i], error))
             return false;
     }
     for (uint32_t i = 0; i < s->n_states; i++)
@@ -146,8 +156,9 @@ static void destroy(sy_session *s)
     reference *r = s->state;
     if (r->have_init)
         sy_eval_free(&r->init);
-    if (r->have_step)
-        sy_eval_free(&r->step);
+    for (uint32_t i = 0; i < SY_SESSION_PROGRAMS; i++)
+        if (r->have_step[i])
+            sy_eval_free(&r->steps[i]);
     for (uint32_t i = 0; i < s->n_states; i++) {
         free(r->states ? r->states[i] : NULL);
         free(r->next ? r->next[i] : NULL);
@@ -194,5 +205,8 @@ bool sy_session_reference_create(sy_session *s, sy_error *error)
     s->stats.host_bytes = s->input_bytes + s->result_bytes;
     if (s->params.init && !prepare(r, s->params.init, &r->init, &r->have_init, error))
         return false;
-    return prepare(r, s->params.step, &r->step, &r->have_step, error);
+    for (uint32_t i = 0; i < s->params.n_programs; i++)
+        if (!prepare(r, s->params.programs[i].program, &r->steps[i], &r->have_step[i], error))
+            return false;
+    return true;
 }

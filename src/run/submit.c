@@ -70,17 +70,34 @@ static bool counter(run *r, uint64_t *value, sy_error *error)
            sy_submit_lost(r->d, error);
 }
 
-/* The segment at a position of the run: those of the init program once, then those of the step program again and again.
- * `step`: which step it belongs to; 0 also for the init program. */
+/* The turn that position lies in: the number of turns that are over before it. The init program's is none. */
+static uint32_t turn_of(const sy_device_session *d, uint64_t position)
+{
+    uint32_t low = 0, high = d->session->n_turns;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (d->turn_ends[middle] <= position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The segment at a position of the run: those of the init program, then those of the program whose turn it is, turn
+ * after turn. `step`: which step it belongs to; 0 also for the init program. */
 static const sy_segment *segment_at(const run *r, uint64_t position, uint32_t *which, uint64_t *step)
 {
-    const sy_program_objects *init = &r->d->objects[SY_INIT], *o = &r->d->objects[SY_STEP];
-    *which = position < init->n_segments ? SY_INIT : SY_STEP;
+    const sy_device_session *d = r->d;
+    const sy_program_objects *init = &d->objects[SY_INIT];
+    uint32_t turn = turn_of(d, position);
+    uint64_t begin = turn ? d->turn_ends[turn - 1] : init->n_segments;
+    *which = position < init->n_segments ? SY_INIT : SY_STEP + d->session->turns[turn].program;
     *step = 0;
     if (*which == SY_INIT)
         return &init->segments[position];
-    *step = (position - init->n_segments) / o->n_segments;
-    return &o->segments[(position - init->n_segments) % o->n_segments];
+    *step = d->session->turns[turn].step;
+    return &d->objects[*which].segments[position - begin];
 }
 
 /* Says which step a lost device was in. */
@@ -103,8 +120,11 @@ static bool where_lost(run *r, sy_error *error)
 /* Complete steps when so many segments are. */
 static uint32_t steps_of(const run *r, uint64_t position)
 {
-    uint64_t before = r->d->objects[SY_INIT].n_segments;
-    return position > before ? (uint32_t)((position - before) / r->d->objects[SY_STEP].n_segments) : 0;
+    const sy_session *s = r->d->session;
+    uint32_t turns = position ? turn_of(r->d, position) : 0; /* that are over */
+    if (!turns || position < r->d->turn_ends[turns - 1])
+        return 0;
+    return s->turns[turns - 1].step + s->turns[turns - 1].ends_step;
 }
 
 /* Tells progress; false when cancelled. */
@@ -177,7 +197,7 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
 {
     sy_device_session *d = s->state;
     run r = {.d = d, .progress = progress, .context = context, .first = d->reached};
-    uint64_t all = d->objects[SY_INIT].n_segments + (uint64_t)d->objects[SY_STEP].n_segments * s->params.n_steps;
+    uint64_t all = d->turn_ends[s->n_turns - 1];
     double start = sy_seconds();
     bool ok = !s->input_bytes || sy_vk_buffer_flush(d->device, &d->staging, 0, s->input_bytes, error);
     while (ok && r.position < all) {

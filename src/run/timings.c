@@ -1,4 +1,4 @@
-/* Two timestamps around every dispatch of the step program, only in sessions that ask for them. Both are written when
+/* Two timestamps around every dispatch of the first step program, only in sessions that ask for them. Both are written when
  * everything before is complete, so dispatches that overlap are told apart by what each adds. The queries are reset at the
  * head of each step and read after the run: the last step counts. */
 #include "src/run/device_session.h"
@@ -8,7 +8,10 @@ bool sy_timings_create(sy_device_session *d, sy_error *error)
     sy_vk_device *v = d->device;
     uint32_t n = d->objects[SY_STEP].program->n_dispatches;
     VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2 * n};
-    if (!d->session->params.timings || !v->plan->timestamp_bits || !n)
+    bool runs = false;
+    for (uint32_t i = 0; i < d->session->n_turns; i++)
+        runs = runs || d->session->turns[i].program == 0;
+    if (!d->session->params.timings || !v->plan->timestamp_bits || !n || !runs)
         return true;
     d->timings = sy_arena_array(&d->session->arena, n, sizeof *d->timings);
     d->ticks = sy_arena_array(&d->session->arena, 2 * (size_t)n, sizeof *d->ticks);

@@ -16,8 +16,7 @@ typedef struct loader {
     const sy_program *program;
     const sy_graph *graph;
     const sy_safetensors *file;
-    const sy_weight_sink *sink;
-    uint64_t done, total;
+    sy_weight_sink *sink;
 } loader;
 
 static bool is_float(sy_dtype dtype)
@@ -100,11 +99,11 @@ static bool read_leaf(void *context, const sy_node *leaf, double *out, sy_error 
 /* Hands on a piece and says how far loading is. */
 static bool put(loader *l, const sy_weight *w, uint64_t offset, const void *data, uint64_t bytes, sy_error *error)
 {
-    const sy_weight_sink *sink = l->sink;
+    sy_weight_sink *sink = l->sink;
     if (!sink->put(sink->context, &w->place, offset, data, bytes, error))
         return false;
-    l->done += bytes;
-    if (sink->progress && !sink->progress(sink->progress_context, l->done, l->total))
+    sink->done += bytes;
+    if (sink->progress && !sink->progress(sink->progress_context, sink->done, sink->total))
         return sy_fail(error, SY_CODE_CANCELLED, "loading the weights was cancelled");
     return true;
 }
@@ -328,14 +327,15 @@ static bool load_one(loader *l, const sy_weight *w, sy_error *error)
     return ok;
 }
 
-bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink,
+bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, sy_weight_sink *sink,
                      sy_error *error)
 {
     loader l = {.program = program, .graph = program->graph, .file = file, .sink = sink};
+    bool given = sink->total > 0;
+    for (uint32_t i = 0; !given && i < program->n_weights; i++)
+        sink->total += sy_type_bytes(&program->weights[i].type);
     for (uint32_t i = 0; i < program->n_weights; i++)
-        l.total += sy_type_bytes(&program->weights[i].type);
-    for (uint32_t i = 0; i < program->n_weights; i++)
-        if (!load_one(&l, &program->weights[i], error))
+        if ((!sink->wanted || sink->wanted[i]) && !load_one(&l, &program->weights[i], error))
             return sy_fail_context(error, "weight \"%s\"",
                                    program->graph->nodes[program->weights[i].value].name
                                        ? program->graph->nodes[program->weights[i].value].name

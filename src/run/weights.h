@@ -20,11 +20,13 @@ typedef struct sy_weight_sink {
                 sy_error *error);
     bool (*progress)(void *context, uint64_t done, uint64_t total); /* may be NULL; false cancels */
     void *context, *progress_context;
+    const bool *wanted;   /* by weight; NULL: all */
+    uint64_t done, total; /* bytes, of what is loaded in several turns; total 0: those of this program alone */
 } sy_weight_sink;
 
 /* Makes all weights of the program, one after another. Needs host memory for the largest weight that is not a plain
  * parameter stored as it is in the file (those are passed on from the mapped file). */
-bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, const sy_weight_sink *sink,
+bool sy_weights_load(const sy_program *program, const struct sy_safetensors *file, sy_weight_sink *sink,
                      sy_error *error);
 
 #endif

@@ -61,16 +61,16 @@ int main(void)
     sy_error error = {0};
     sy_segment *segments;
     uint32_t n;
-    REQUIRE(sy_segments_plan(&program, 0.1, &arena, &segments, &n, &error));
+    REQUIRE(sy_segments_plan(&program, 0.1, false, &arena, &segments, &n, &error));
     CHECK(n > 85 && n < 300);
     check_cover(&program, 0.1, segments, n);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = 0; j < i; j++)
             CHECK(!segments[i].part || segments[i].first != segments[j].first || !overlap(&segments[i], &segments[j]));
-    REQUIRE(sy_segments_plan(&program, 0, &arena, &segments, &n, &error)); /* CPU drivers: no bound, one segment */
+    REQUIRE(sy_segments_plan(&program, 0, false, &arena, &segments, &n, &error)); /* CPU drivers: no bound, one segment */
     CHECK(n == 1 && segments[0].first == 0 && segments[0].n == count);
     program = program_of(dispatches, 0);
-    REQUIRE(sy_segments_plan(&program, 0.1, &arena, &segments, &n, &error));
+    REQUIRE(sy_segments_plan(&program, 0.1, false, &arena, &segments, &n, &error));
     CHECK(n == 1 && segments[0].n == 0);
     sy_arena_free(&arena);
     return check_done();
