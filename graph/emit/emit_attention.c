@@ -80,6 +80,11 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out)
     const sy_variant *v = sy_variant_find(gen->group->variant);
     const sy_type *k = &gen->graph->nodes[node->args[1]].type;
     int64_t d4 = (k->dim[3] + 3) / 4, e4 = (node->type.dim[3] + 3) / 4, keys = k->dim[2];
+    if (node->op == SY_OP_ROUTE_ATTENTION || node->n_args > 3 || node->attributes.causal ||
+        k->dim[1] != node->type.dim[1])
+        return sy_fail(gen->error, SY_CODE_UNAVAILABLE,
+                       "attention with a route, a bias, a diagonal or grouped queries "
+                       "runs in the reference alone.");
     write_load(gen, "q", node->args[0]);
     write_load(gen, "k", node->args[1]);
     write_load(gen, "v", node->args[2]);

@@ -53,6 +53,31 @@ sy_value sy_matmul(sy_graph *g, sy_value a, sy_value b, bool transpose_b);
 /* x W^T + b with W = "<name>.weight" [out,in] and, if `bias`, b = "<name>.bias" [out], as PyTorch stores them. */
 sy_value sy_linear(sy_graph *g, sy_value x, const char *name, int32_t out, bool bias, sy_dtype dtype);
 sy_value sy_attention(sy_graph *g, sy_value q, sy_value k, sy_value v, double scale);
+/* Attention in full: build_attention.c. Members left 0 are off. */
+typedef struct sy_attention_params {
+    sy_value q, k, v;  /* [B,H,T,d], [B,G,S,d], [B,G,S,e]; G divides H (grouped queries) */
+    sy_value bias;     /* broadcasts to [B,H,T,S], added to the scaled scores; masks: a large finite negative */
+    double scale;      /* 0: 1 / sqrt(d) */
+    bool causal;       /* query t sees keys 0…t */
+    /* sy_route_attention alone */
+    sy_value route;    /* query blocks -> key blocks: B H nQ rows, or B nQ (all heads alike); nK targets */
+    int32_t block_rows, block_keys; /* queries and keys of a block; the last ones may be shorter */
+    double skip;       /* second stage of SpargeAttn, lambda in log2 units */
+} sy_attention_params;
+sy_value sy_attention_full(sy_graph *g, const sy_attention_params *params);
+sy_value sy_route_attention(sy_graph *g, const sy_attention_params *params);
+/* Rotary positions (arXiv 2104.09864) on x[…,T,d]. sy_rotate turns pairs of channels by angles that broadcast to
+ * […,T,pairs]: channels (i, i + pairs), or (2i, 2i + 1) if interleaved; channels from 2 pairs on pass. sy_rope makes the
+ * angles: pair i of n turns by position * base^(-i/n). */
+typedef struct sy_rope_params {
+    bool interleaved;
+    double base;            /* 0: 10000 */
+    int32_t channels;       /* how many of the first channels turn; 0: all */
+    sy_value positions;     /* broadcasts to […,T]; 0: 0…T-1, or the grid */
+    int32_t height, width;  /* > 0: T is a grid; the first half of the channels turns by row, the second by column */
+} sy_rope_params;
+sy_value sy_rotate(sy_graph *g, sy_value x, sy_value angles, bool interleaved);
+sy_value sy_rope(sy_graph *g, sy_value x, const sy_rope_params *params);
 sy_value sy_row(sy_graph *g, sy_op op, sy_value x, double eps); /* softmax, norms, reductions */
 sy_value sy_top_k(sy_graph *g, sy_value x, int32_t k);
 

@@ -77,6 +77,10 @@ typedef enum sy_class {
     X(L, pad_high)                                                                                 \
     X(L, dilate)                                                                                   \
     X(L, up)                                                                                       \
+    X(I, causal)                                                                                   \
+    X(I, block_rows)                                                                               \
+    X(I, block_keys)                                                                               \
+    X(F, skip)                                                                                     \
     X(V, values)
 
 typedef enum sy_attribute {

@@ -166,8 +166,18 @@ static sy_value make_product(maker *m, sy_op op)
     if (op == SY_OP_MATMUL)
         return help_next(&m->r, 2) ? sy_linear(m->g, x, name(m, text), n, t, SY_F32)
                                    : sy_matmul(m->g, x, leaf(m, t ? SY_T(SY_F32, n, k) : SY_T(SY_F32, k, n)), t);
-    return sy_attention(m->g, leaf(m, SY_T(SY_F32, b, h, n, 4)), leaf(m, SY_T(SY_F32, b, h, s, 4)),
-                        leaf(m, SY_T(SY_F32, b, h, s, 3)), 1 / sqrt(k));
+    sy_attention_params p = {.k = leaf(m, SY_T(SY_F32, b, 1, s, 4)), .v = leaf(m, SY_T(SY_F32, b, 1, s, 3))};
+    p.q = leaf(m, SY_T(SY_F32, b, h, n, 4));
+    p.scale = 1 / sqrt(k);
+    p.causal = help_next(&m->r, 2);
+    if (op == SY_OP_ATTENTION) {
+        p.bias = help_next(&m->r, 2) ? leaf(m, SY_T(SY_F32, h, 1, s)) : 0;
+        return sy_attention_full(m->g, &p);
+    }
+    p.block_rows = p.block_keys = 2;
+    p.skip = (double)help_next(&m->r, 2) * 3.5;
+    p.route = sy_route_top_k(m->g, leaf(m, SY_T(SY_F32, b * (t ? 1 : h) * ((n + 1) / 2), (s + 1) / 2)), 1, false);
+    return sy_route_attention(m->g, &p);
 }
 
 static sy_value make_image(maker *m, sy_op op)
@@ -265,7 +275,7 @@ static void make(maker *m, sy_op op)
         make_view(m, op);
     else if (op == SY_OP_CONV || op == SY_OP_POOL || op == SY_OP_RESIZE || op == SY_OP_PAD)
         make_image(m, op);
-    else if (op == SY_OP_MATMUL || op == SY_OP_ATTENTION)
+    else if (op == SY_OP_MATMUL || info->class == SY_CLASS_ATTENTION)
         make_product(m, op);
     else if (info->class == SY_CLASS_ROUTE || op == SY_OP_COMBINE || op == SY_OP_GROUPED_MATMUL ||
              !strncmp(info->name, "route.", 6))

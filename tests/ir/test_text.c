@@ -27,7 +27,7 @@ static void test_round_trip(void)
 {
     for (sy_op op = SY_OP_NONE + 1; op < SY_OP_COUNT; op++) {
         int seen = 0;
-        for (uint64_t seed = 0; seed < 5; seed++) {
+        for (uint64_t seed = 0; seed < 12; seed++) {
             sy_error error = {0};
             sy_graph *graph = help_random_graph(seed * 1000 + op, op, 30);
             for (sy_value v = 1; v < graph->n_nodes; v++)

@@ -376,12 +376,69 @@ static sy_value make_matmul(help_case *c)
     return sy_matmul(c->graph, x, y, t);
 }
 
+/* A bias that broadcasts, of few dimensions or all; some of its numbers mask, never key 0, so that each query sees one.
+ */
+static sy_value bias_of(help_case *c, int32_t b, int32_t h, int32_t t, int32_t s)
+{
+    sy_type type = SY_T(SY_F32, b, h, t, s);
+    int drop = coin(c) ? 0 : range(c, 1, 3);
+    for (int d = 0; d + drop < 4; d++)
+        type.dim[d] = word(c) % 3 ? type.dim[d + drop] : 1;
+    type.rank = (uint8_t)(4 - drop);
+    type.dtype = float_dtype(c);
+    help_array *a = array(c, SY_OP_INPUT, type);
+    int32_t keys = type.dim[type.rank - 1];
+    for (uint64_t i = 0; i < sy_type_count(&type); i++)
+        a->data[i] = held(type.dtype, i % (uint64_t)keys && word(c) % 4 == 0 ? -60000 : uniform(c, -1, 1));
+    return leaf_of(c, a);
+}
+
 static sy_value make_attention(help_case *c)
 {
-    int32_t b = range(c, 1, 2), h = range(c, 1, 3), t = ragged(c, 65), s = coin(c) ? t : ragged(c, 65);
-    int32_t d = ragged(c, 64), n = coin(c) ? d : ragged(c, 64);
-    sy_value q = floats(c, SY_T(SY_F32, b, h, t, d)), k = floats(c, SY_T(SY_F32, b, h, s, d));
-    return sy_attention(c->graph, q, k, floats(c, SY_T(SY_F32, b, h, s, n)), 1 / sqrt(d));
+    static const int32_t sizes[] = {1, 7, 20, 40, 65, 72, 88};
+    int32_t b = range(c, 1, 2), g = range(c, 1, 2), h = g * range(c, 1, 3), t = ragged(c, 65);
+    int32_t s = coin(c) ? t : ragged(c, 65), d = coin(c) ? ragged(c, 64) : sizes[word(c) % 7];
+    int32_t n = coin(c) ? d : ragged(c, 64);
+    sy_attention_params p = {.scale = 1 / sqrt(d), .causal = coin(c)};
+    p.q = floats(c, SY_T(SY_F32, b, h, t, d));
+    p.k = floats(c, SY_T(SY_F32, b, g, s, d));
+    p.v = floats(c, SY_T(SY_F32, b, g, s, n));
+    if (coin(c))
+        p.bias = bias_of(c, b, h, t, s);
+    return sy_attention_full(c->graph, &p);
+}
+
+/* Rows of a route for `rows` query blocks and `targets` key blocks: a random set of pairs, so some rows have none. */
+static sy_value block_route(help_case *c, int32_t rows, int32_t targets)
+{
+    uint32_t pairs = (uint32_t)(rows * targets), *order = permutation(c, pairs);
+    int32_t length = range(c, 1, (int32_t)pairs);
+    help_array *row = array(c, SY_OP_INPUT, SY_T(SY_I32, length)),
+               *target = array(c, SY_OP_INPUT, SY_T(SY_I32, length));
+    for (int32_t i = 0; i < length; i++) {
+        row->data[i] = (double)(order[i] / (uint32_t)targets);
+        target->data[i] = word(c) % 9 ? (double)(order[i] % (uint32_t)targets) : -1;
+    }
+    free(order);
+    sy_value from = leaf_of(c, row), to = leaf_of(c, target), weight = floats(c, SY_T(SY_F32, length));
+    return sy_route_build(c->graph, from, to, weight, rows, targets, 0, rows);
+}
+
+static sy_value make_route_attention(help_case *c)
+{
+    static const int32_t blocks[] = {1, 3, 4, 8, 16, 32, 64};
+    int32_t b = range(c, 1, 2), g = range(c, 1, 2), h = g * range(c, 1, 2), t = ragged(c, 65), s = ragged(c, 65);
+    int32_t d = ragged(c, 33), n = coin(c) ? d : ragged(c, 33);
+    bool skip = word(c) % 3 == 0;
+    sy_attention_params p = {.scale = (skip ? 4 : 1) / sqrt(d), .causal = word(c) % 3 == 0, .skip = skip ? 1.5 : 0};
+    p.block_rows = blocks[word(c) % (skip ? 4 : 7)];
+    p.block_keys = blocks[word(c) % (skip ? 4 : 7)];
+    int32_t queries = (t + p.block_rows - 1) / p.block_rows, keys = (s + p.block_keys - 1) / p.block_keys;
+    p.q = floats(c, SY_T(SY_F32, b, h, t, d));
+    p.k = floats(c, SY_T(SY_F32, b, g, s, d));
+    p.v = floats(c, SY_T(SY_F32, b, g, s, n));
+    p.route = block_route(c, (coin(c) ? b * h : b) * queries, keys);
+    return sy_route_attention(c->graph, &p);
 }
 
 /* ---- images ---- */
@@ -645,6 +702,8 @@ static sy_value make(help_case *c, sy_op op, uint64_t seed)
         return make_matmul(c);
     case SY_OP_ATTENTION:
         return make_attention(c);
+    case SY_OP_ROUTE_ATTENTION:
+        return make_route_attention(c);
     case SY_OP_ROUTE_TOP_K:
         return top_k_route(c);
     case SY_OP_ROUTE_EXPERT_CHOICE:

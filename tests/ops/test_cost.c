@@ -43,6 +43,17 @@ int main(void)
        sy_conv(g, im, ker, &(sy_attributes){.groups = 2, .up = {2, 2}, .pad = {1, 1}, .pad_high = {2, 2}}),
        2.0 * 2 * 16 * 16 * 10 * 9 * 3 / 4, 4.0 * (2 * 64 * 6 + 270 + 2 * 256 * 10));
     is("pool", sy_pool(g, im, SY_POOL_MEAN, 2, 2, 0), 2 * 16 * 6 * 4, 4.0 * (2 * 64 * 6 + 2 * 16 * 6));
+    double causal = 2.0 * 4 * (64 * 65 / 2);
+    is("causal attention sees half",
+       sy_attention_full(g, &(sy_attention_params){.q = q, .k = k, .v = v, .causal = true}),
+       causal * (2 * (32 + 16) + 4), 4.0 * 8 * (64 * 32 + 77 * 32 + 77 * 16 + 64 * 16));
+    sy_value few =
+        sy_route_top_k(g, in("blocks", SY_T(SY_F32, 2 * 4, 5)), 2, false); /* 4 blocks of 16 queries, 5 of 16 keys */
+    is("route attention: the route's slots, for each of the heads that share them",
+       sy_route_attention(
+           g, &(sy_attention_params){.q = q, .k = k, .v = v, .route = few, .block_rows = 16, .block_keys = 16}),
+       4.0 * 16 * 16 * 16 * (2 * (32 + 16) + 4),
+       4.0 * 8 * (64 * 32 + 77 * 32 + 77 * 16 + 64 * 16) + (double)sy_type_bytes(&g->nodes[few].type));
     is("top_k: a pass for each", sy_top_k(g, x, 3), 3 * 8192, 32768 + 64 * 3 * 4);
     is("reduce", sy_row(g, SY_OP_REDUCE_SUM, x, 0), 8192, 32768 + 64 * 4);
 

@@ -57,6 +57,11 @@ static const struct good {
     {"%x = matmul(%b, %k)", "f32[2,3,5,7]"},
     {"%x = matmul(%b, %c) transpose_b=1", "f32[2,3,5,7]"},
     {"%x = attention(%b, %c, %c) scale=0.5", "f32[2,3,5,4]"},
+    {"%z = slice(%c) ints=[0,1,0,0] : f32[2,1,7,4] %x = attention(%b, %z, %z) scale=0.5 causal=1", "f32[2,3,5,4]"},
+    {"%z = slice(%c) ints=[0,0,0,0] : f32[2,3,1,1] %x = attention(%b, %c, %c, %z) scale=0.5", "f32[2,3,5,4]"},
+    {"%z = slice(%scores) ints=[0,0] : f32[6,2] %q = route.top_k(%z) k=1 %x = route_attention(%b, %c, %c, %q) scale=1 "
+     "block_rows=2 block_keys=4",
+     "f32[2,3,5,4]"},
     {"%x = softmax(%h)", "f32[6,4]"},
     {"%x = layer_norm(%v) eps=1e-6", "f32[4]"},
     {"%x = reduce_mean(%b)", "f32[2,3,5,1]"},
@@ -187,7 +192,8 @@ static const struct wrong {
     {"%x = attention(%f, %b, %b) scale=1", "attention: q, k and v have 4 dimensions: batch, head, token, channel; its "
                                            "arguments are f32[6,4], f32[2,3,5,4], f32[2,3,5,4]."},
     {"%z = reshape(%c) : f32[3,2,7,4] %x = attention(%b, %z, %z) scale=1",
-     "attention: batch and heads must be equal; its arguments are f32[2,3,5,4], f32[3,2,7,4], f32[3,2,7,4]."},
+     "attention: batches, and heads of k and v, must be equal, and those heads divide the heads of q; its arguments "
+     "are f32[2,3,5,4], f32[3,2,7,4], f32[3,2,7,4]."},
     {"%x = attention(%b, %b, %c) scale=1",
      "attention: k and v must have equal tokens, q and k equal channels; its arguments are "
      "f32[2,3,5,4], f32[2,3,5,4], f32[2,3,7,4]."},
@@ -200,6 +206,25 @@ static const struct wrong {
                                    "f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
     {"%x = attention(%b, %c, %c) scale=inf", "attention: scale is inf, and must be a number other than 0; its "
                                              "arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
+    {"%x = attention(%b, %c, %c) scale=1 causal=2",
+     "attention: causal is 2, and must be 0 or 1; its arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4]."},
+    {"%x = attention(%b, %c, %c, %v) scale=1", "attention: the bias does not broadcast to batch, head, query, key; its "
+                                               "arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4], f32[4]."},
+    {"%x = attention(%b, %c, %c, %one) scale=1",
+     "attention: the bias is floating-point, of at most 4 dimensions; its arguments are f32[2,3,5,4], f32[2,3,7,4], "
+     "f32[2,3,7,4], u32[1]."},
+    {"%x = route_attention(%b, %c, %c, %c) scale=1 block_rows=2 block_keys=4",
+     "route_attention: argument 4 must be a route; its arguments are f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4], "
+     "f32[2,3,7,4]."},
+    {"%x = route_attention(%b, %c, %c, %r) scale=1 block_rows=2",
+     "route_attention: block_rows 2 and block_keys 0 are not both 1 to 1048576; its arguments are f32[2,3,5,4], "
+     "f32[2,3,7,4], f32[2,3,7,4], route[6->8; 12]."},
+    {"%x = route_attention(%b, %c, %c, %r) scale=1 block_rows=2 block_keys=4",
+     "route_attention: the route must have 18 rows, or 6, and 2 targets; its arguments are f32[2,3,5,4], "
+     "f32[2,3,7,4], f32[2,3,7,4], route[6->8; 12]."},
+    {"%x = route_attention(%b, %c, %c, %r) scale=1 block_rows=129 block_keys=4 skip=1",
+     "route_attention: skip is 1 with 129 block_rows: it is at least 0, and 0 above 128 rows; its arguments are "
+     "f32[2,3,5,4], f32[2,3,7,4], f32[2,3,7,4], route[6->8; 12]."},
     {"%x = softmax(%i)", "softmax: works on floating-point numbers; cast first; its arguments are i32[6,4]."},
     {"%x = rms_norm(%f) eps=-1", "rms_norm: eps must be between 0 and 1; its arguments are f32[6,4]."},
     {"%x = rms_norm(%f) eps=nan", "rms_norm: eps must be between 0 and 1; its arguments are f32[6,4]."},

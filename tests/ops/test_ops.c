@@ -263,20 +263,85 @@ static real matmul(const thing *t, const int32_t *ix)
     return sum;
 }
 
+/* Keys' head of the head of queries ix[1]. */
+static int32_t shared_head(const thing *t, const int32_t *ix)
+{
+    return ix[1] / (type_of(t, 0)->dim[1] / type_of(t, 1)->dim[1]);
+}
+
+static real score(const thing *t, const int32_t *ix, int32_t query, int32_t key)
+{
+    const sy_type *q = type_of(t, 0), *k = type_of(t, 1);
+    real dot = 0;
+    for (int32_t i = 0; i < q->dim[3]; i++)
+        dot += at(t, 0, flat(q, (int32_t[]){ix[0], ix[1], query, i})) *
+               at(t, 1, flat(k, (int32_t[]){ix[0], shared_head(t, ix), key, i}));
+    return dot * (real)t->node->attributes.scale;
+}
+
+/* Of the keys that `sees` says, with scores before the exponential that no sum of weights overflows. */
+static real weighted_values(const thing *t, const int32_t *ix, const bool *sees)
+{
+    const sy_type *v = type_of(t, 2);
+    real above = 0, below = 0;
+    for (int32_t s = 0; s < v->dim[2]; s++) {
+        if (!sees[s])
+            continue;
+        real x = score(t, ix, ix[2], s);
+        if (t->node->op == SY_OP_ATTENTION && t->node->n_args > 3)
+            x += arg(t, 3, (int32_t[]){ix[0], ix[1], ix[2], s});
+        below += expl(x);
+        above += expl(x) * at(t, 2, flat(v, (int32_t[]){ix[0], shared_head(t, ix), s, ix[3]}));
+    }
+    return below > 0 ? above / below : 0;
+}
+
 static real attention(const thing *t, const int32_t *ix)
 {
-    const sy_type *q = type_of(t, 0), *k = type_of(t, 1), *v = type_of(t, 2);
-    real above = 0, below = 0;
-    for (int32_t s = 0; s < k->dim[2]; s++) {
-        real dot = 0;
-        for (int32_t i = 0; i < q->dim[3]; i++)
-            dot += at(t, 0, flat(q, (int32_t[]){ix[0], ix[1], ix[2], i})) *
-                   at(t, 1, flat(k, (int32_t[]){ix[0], ix[1], s, i}));
-        real weight = expl(dot * (real)t->node->attributes.scale);
-        above += weight * at(t, 2, flat(v, (int32_t[]){ix[0], ix[1], s, ix[3]}));
-        below += weight;
+    bool sees[512] = {0};
+    int32_t keys = type_of(t, 1)->dim[2];
+    REQUIRE(keys <= 512);
+    for (int32_t s = 0; s < keys; s++)
+        sees[s] = !t->node->attributes.causal || s <= ix[2];
+    return weighted_values(t, ix, sees);
+}
+
+/* The block is skipped if no query of the block, of those that see a key of it, has a score in it above its largest
+ * score in the blocks taken, less skip in log2 units. */
+static bool skipped(const thing *t, const int32_t *ix, const bool *taken, int32_t block)
+{
+    const sy_attributes *a = &t->node->attributes;
+    int32_t keys = type_of(t, 1)->dim[2], first = ix[2] / a->block_rows * a->block_rows;
+    for (int32_t q = first; a->skip > 0 && q < first + a->block_rows && q < type_of(t, 0)->dim[2]; q++) {
+        real inside = -INFINITY, before = -INFINITY;
+        for (int32_t s = 0; s < keys && !(a->causal && s > q); s++)
+            if (s / a->block_keys == block || taken[s / a->block_keys]) {
+                real *most = s / a->block_keys == block ? &inside : &before;
+                real x = score(t, ix, q, s);
+                *most = x > *most ? x : *most;
+            }
+        if (inside > -INFINITY && (inside - before) / logl(2) + (real)a->skip > 0)
+            return false;
     }
-    return above / below;
+    return a->skip > 0;
+}
+
+static real route_attention(const thing *t, const int32_t *ix)
+{
+    const sy_attributes *a = &t->node->attributes;
+    const sy_eval_route *r = route(t, 3);
+    int32_t keys = type_of(t, 1)->dim[2], blocks = (type_of(t, 0)->dim[2] - 1) / a->block_rows + 1;
+    int32_t heads = type_of(t, 0)->dim[1], row = ix[2] / a->block_rows;
+    bool sees[512] = {0}, taken[512] = {0};
+    REQUIRE(keys <= 512);
+    row += (r->rows == type_of(t, 0)->dim[0] * heads * blocks ? ix[0] * heads + ix[1] : ix[0]) * blocks;
+    for (int32_t block = 0; block < r->targets; block++)
+        for (int32_t s = 0; s < r->count; s++)
+            if (r->row[s] == row && r->target[s] == block)
+                taken[block] = !skipped(t, ix, taken, block);
+    for (int32_t s = 0; s < keys; s++)
+        sees[s] = taken[s / a->block_keys] && (!a->causal || s <= ix[2]);
+    return weighted_values(t, ix, sees);
 }
 
 /* ---- rows ---- */
@@ -701,6 +766,7 @@ static const struct {
     [SY_OP_MATMUL] = {matmul},
     [SY_OP_CONV] = {conv},
     [SY_OP_ATTENTION] = {attention},
+    [SY_OP_ROUTE_ATTENTION] = {route_attention},
     [SY_OP_SOFTMAX] = {softmax},
     [SY_OP_LAYER_NORM] = {layer_norm},
     [SY_OP_RMS_NORM] = {rms_norm},

@@ -197,7 +197,8 @@ static void test(sy_vk_device *device)
 {
     for (int op = SY_OP_NONE + 1; op < SY_OP_COUNT; op++)
         if (only ? !strcmp(only, sy_op_get((sy_op)op)->name)
-                 : op != SY_OP_CONV && op != SY_OP_POOL && op != SY_OP_RESIZE && op != SY_OP_PAD) /* no kernels yet */
+                 : op != SY_OP_CONV && op != SY_OP_POOL && op != SY_OP_RESIZE && op != SY_OP_PAD &&
+                       op != SY_OP_ATTENTION && op != SY_OP_ROUTE_ATTENTION) /* no kernels yet */
             for (uint64_t seed = 0; seed < SEEDS; seed++)
                 run_case(device, (sy_op)op, seed);
 }
