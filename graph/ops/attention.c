@@ -251,16 +251,16 @@ bool sy_eval_route_attention(sy_eval *e, sy_value value, sy_error *error)
     const sy_eval_route *r = sy_eval_arg_route(e, value, 3);
     uint64_t rows = (uint64_t)a->block_rows < h.t ? (uint64_t)a->block_rows : h.t;
     uint64_t keys = (uint64_t)a->block_keys < h.s ? (uint64_t)a->block_keys : h.s;
-    uint64_t heads = (uint64_t)h.node->type.dim[0] * h.n_heads;
+    uint64_t all = (uint64_t)h.node->type.dim[0] * h.n_heads;
     int32_t blocks = (int32_t)blocks_of(h.node->type.dim[2], a->block_rows);
-    bool own = (uint64_t)r->rows == heads * (uint64_t)blocks;
+    bool own = (uint64_t)r->rows == all * (uint64_t)blocks;
     double *out = sy_eval_result(e, value, error);
     block_state b = {malloc(rows * sizeof(double)), malloc(rows * sizeof(double)), NULL};
     b.scores = keys < SIZE_MAX / sizeof(double) / rows ? malloc(rows * keys * sizeof(double)) : NULL;
     if (!b.most || !b.sum || !b.scores)
         out = NULL, sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a block of %llu attention weights.",
                             (unsigned long long)(rows * keys));
-    for (uint64_t head = 0; out && head < heads; head++)
+    for (uint64_t head = 0; out && head < all; head++)
         for (int32_t i = 0; i < blocks; i++) {
             uint64_t at = (uint64_t)i * (uint64_t)a->block_rows;
             uint64_t route_row = (own ? head : head / h.n_heads) * (uint64_t)blocks + (uint64_t)i;
