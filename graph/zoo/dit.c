@@ -3,7 +3,7 @@
 #include "graph/zoo/dit_shell.h"
 #include "graph/zoo/networks.h"
 
-static sy_value feed_forward(const sy_dit *dit, int32_t block, sy_value u)
+sy_value sy_dit_dense(const sy_dit *dit, int32_t block, sy_value u)
 {
     (void)block;
     return sy_dit_mlp(dit, u);
@@ -11,7 +11,7 @@ static sy_value feed_forward(const sy_dit *dit, int32_t block, sy_value u)
 
 sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs)
 {
-    return sy_dit_network(g, config, inputs, feed_forward);
+    return sy_dit_network(g, config, inputs, sy_dit_dense);
 }
 
 bool sy_dit_recognise(const struct sy_safetensors *file)

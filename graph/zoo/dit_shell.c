@@ -113,14 +113,14 @@ static sy_value is_null_label(const sy_dit *dit, const sy_zoo_inputs *inputs)
     return sy_binary(g, SY_OP_EQUAL, first, sy_const_of(g, SY_T(SY_I32, 1), &null_row, 1));
 }
 
-static sy_value condition(const sy_dit *dit, const sy_zoo_inputs *inputs)
+static void condition(sy_dit *dit, const sy_zoo_inputs *inputs)
 {
     sy_graph *g = dit->g;
     const sy_network_config *c = dit->config;
     sy_value t = sy_dit_time_features(g, inputs->time, TIME_FEATURES);
     t = sy_silu(g, sy_linear(g, t, "t_embedder.mlp.0", c->width, true, c->dtype));
-    t = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
-    return sy_silu(g, sy_add(g, t, label_embedding(dit, inputs)));
+    dit->time_embedding = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
+    dit->condition = sy_silu(g, sy_add(g, dit->time_embedding, label_embedding(dit, inputs)));
 }
 
 /* `count` vectors per sample from its condition, each to be cut out with `chunk`: f32[N, 1, count * width]. */
@@ -199,7 +199,7 @@ sy_value sy_dit_mlp(const sy_dit *dit, sy_value u)
 }
 
 /* x + gate attention(modulated norm of x), then x + gate feed_forward(modulated norm of x). */
-static sy_value block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forward feed_forward)
+sy_value sy_dit_block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forward feed_forward)
 {
     enum { SHIFT_ATTENTION, SCALE_ATTENTION, GATE_ATTENTION, SHIFT_MLP, SCALE_MLP, GATE_MLP, CHUNKS };
     sy_graph *g = dit->g;
@@ -209,12 +209,11 @@ static sy_value block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forw
     x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_ATTENTION), attention(dit, u)));
     u = norm_modulate(dit, x, chunk(dit, m, SHIFT_MLP), chunk(dit, m, SCALE_MLP));
     x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_MLP), feed_forward(dit, i, u)));
-    sy_tap(g, "x", x);
     sy_scope_pop(g);
     return x;
 }
 
-static sy_value final_layer(const sy_dit *dit, sy_value x)
+sy_value sy_dit_end(const sy_dit *dit, sy_value x)
 {
     sy_graph *g = dit->g;
     const sy_network_config *c = dit->config;
@@ -226,15 +225,31 @@ static sy_value final_layer(const sy_dit *dit, sy_value x)
     return unpatchify(dit, x);
 }
 
+sy_value sy_dit_begin(sy_dit *dit, sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs)
+{
+    int32_t grid = config->side / config->patch;
+    *dit = (sy_dit){.g = g, .config = config, .batch = g->nodes[inputs->x].type.dim[0], .tokens = grid * grid};
+    dit->time = inputs->time;
+    condition(dit, inputs);
+    dit->null_label = is_null_label(dit, inputs);
+    return patchify(dit, inputs->x);
+}
+
+void sy_dit_tap_stream(const sy_dit *dit, int32_t i, sy_value x)
+{
+    sy_scope_push(dit->g, "blocks.%d", i);
+    sy_tap(dit->g, "x", x);
+    sy_scope_pop(dit->g);
+}
+
 sy_value sy_dit_network(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs,
                         sy_dit_feed_forward feed_forward)
 {
-    int32_t grid = config->side / config->patch;
-    sy_dit dit = {.g = g, .config = config, .batch = g->nodes[inputs->x].type.dim[0], .tokens = grid * grid};
-    dit.condition = condition(&dit, inputs);
-    dit.null_label = is_null_label(&dit, inputs);
-    sy_value x = patchify(&dit, inputs->x);
-    for (int32_t i = 0; i < config->depth; i++)
-        x = block(&dit, i, x, feed_forward);
-    return final_layer(&dit, x);
+    sy_dit dit;
+    sy_value x = sy_dit_begin(&dit, g, config, inputs);
+    for (int32_t i = 0; i < config->depth; i++) {
+        x = sy_dit_block(&dit, i, x, feed_forward);
+        sy_dit_tap_stream(&dit, i, x);
+    }
+    return sy_dit_end(&dit, x);
 }

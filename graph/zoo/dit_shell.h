@@ -9,10 +9,11 @@
 typedef struct sy_dit {
     sy_graph *g;
     const sy_network_config *config;
-    int32_t batch, tokens; /* tokens of one sample */
-    sy_value condition;    /* f32[N, width]: silu of the time's and the label's embedding */
-    sy_value
-        null_label; /* i32[N]: 1 where the sample is unconditional; 0 (no value) if the network has no null label */
+    int32_t batch, tokens;   /* tokens of one sample */
+    sy_value time;           /* f32[1] or f32[N], as the network is fed it */
+    sy_value time_embedding; /* f32[1 or N, width]: of the time alone */
+    sy_value condition;      /* f32[N, width]: silu of the time's and the label's embedding */
+    sy_value null_label;     /* i32[N]: 1 where the sample is unconditional; 0 (no value): there is no null label */
 } sy_dit;
 
 /* The feed-forward of block `block`: u f32[N, tokens, width], normed and modulated, to the same shape. Called in the
@@ -22,8 +23,17 @@ typedef sy_value (*sy_dit_feed_forward)(const sy_dit *dit, int32_t block, sy_val
 sy_value sy_dit_network(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs,
                         sy_dit_feed_forward feed_forward);
 
-/* The plain feed-forward: mlp.fc2(gelu(mlp.fc1(u))). */
+/* The same in parts, for networks that do something between blocks: begin (fills *dit, gives the tokens
+ * f32[N, tokens, width]), the blocks one by one, end (the picture). A block takes as many tokens as dit->tokens says.
+ */
+sy_value sy_dit_begin(sy_dit *dit, sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+sy_value sy_dit_block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forward feed_forward);
+void sy_dit_tap_stream(const sy_dit *dit, int32_t i, sy_value x); /* the tap "blocks.<i>.x" */
+sy_value sy_dit_end(const sy_dit *dit, sy_value x);
+
+/* The plain feed-forward, and the feed-forward that is it in every block: mlp.fc2(gelu(mlp.fc1(u))). */
 sy_value sy_dit_mlp(const sy_dit *dit, sy_value u);
+sy_value sy_dit_dense(const sy_dit *dit, int32_t block, sy_value u);
 
 /* The parts below are used by the tests one by one. */
 
