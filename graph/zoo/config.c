@@ -354,29 +354,6 @@ sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy
     return g;
 }
 
-bool sy_zoo_numbers(const sy_network_config *config, const char *name, double *values, int32_t room, int32_t *count,
-                    sy_error *error)
-{
-    const char *text = NULL;
-    for (uint32_t i = 0; i < config->n_settings && !text; i++)
-        if (!strcmp(config->settings[i].name, name))
-            text = config->settings[i].value;
-    if (!text && config->file)
-        text = sy_zoo_metadata(config->file, name);
-    *count = 0;
-    for (const char *at = text; at && *at;) {
-        char *end;
-        double x = strtod(at, &end);
-        if (end == at || (*end && *end != ',') || !isfinite(x) || *count == room)
-            return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
-                           "The setting %s is \"%.60s\"; it must be at most %d numbers with commas between.", name,
-                           text, (int)room);
-        values[(*count)++] = x;
-        at = *end ? end + 1 : end;
-    }
-    return true;
-}
-
 bool sy_zoo_check_file(const sy_graph *graph, const struct sy_safetensors *file, sy_error *error)
 {
     char wanted[96], found[96];

@@ -14,7 +14,7 @@ bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config
 bool sy_zoo_configure_end(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 
 /* Numbers of the setting `name`, "1.3,1.4,0.9,0.2": from the caller's settings, else from the file's metadata. Reads at
- * most `room` into values and sets *count; 0 where nothing is said. False (with a message) if they are no numbers. */
+ * most `room` into values and sets *count; 0 where nothing is said. False (with a message) if they are no numbers. Settings are rows of graph/zoo/settings.def: add yours there. */
 bool sy_zoo_numbers(const sy_network_config *config, const char *name, double *values, int32_t room, int32_t *count,
                     sy_error *error);
 

@@ -30,7 +30,7 @@ typedef enum sy_attention_names {
 enum { SY_ZOO_NAME_SIZE = 32, SY_ZOO_WORDS_PER_PROMPT = 16 };
 
 /* A setting that whoever runs a network gives by name: "freeu" = "1.3,1.4,0.9,0.2". A model file gives the same as
- * metadata "switchyard.<name>"; what the caller says goes first. */
+ * metadata "switchyard.<name>"; what the caller says goes first. The table of them: graph/zoo/settings.def. */
 typedef struct sy_setting {
     const char *name, *value;
 } sy_setting;
