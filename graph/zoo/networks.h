@@ -31,6 +31,16 @@ bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *c
 sy_value sy_promoe_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 sy_value sy_promoe_ec_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
+bool sy_dtr_recognise(const struct sy_safetensors *file);
+sy_value sy_dtr_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_switch_dit_recognise(const struct sy_safetensors *file);
+bool sy_switch_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_switch_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_tread_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_tread_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
 /* x as f32; no op where it is f32 already. */
 sy_value sy_zoo_f32(sy_graph *g, sy_value x);
 /* The parameter of that name as f32, for element-wise use. */

@@ -4,7 +4,13 @@
 
 #include <string.h>
 
+/* A file without a name goes to the first row that recognises it: what adds tensors to another network stands before
+ * it. */
 const sy_network sy_zoo_networks[] = {
+    {"dtr", "DTR: DiT whose blocks see a window of the channels that moves with the time step", sy_dtr_recognise,
+     sy_dit_configure, sy_dtr_build},
+    {"switch-dit", "Switch-DiT: DiT whose blocks see what experts chosen by the time step let through",
+     sy_switch_dit_recognise, sy_switch_dit_configure, sy_switch_dit_build},
     {"dit", "DiT and SiT: transformer with adaLN-Zero blocks, all dense", sy_dit_recognise, sy_dit_configure,
      sy_dit_build},
     {"dit-moe", "DiT-MoE: every block has routed SwiGLU experts, two a token, and a shared one", sy_dit_moe_recognise,
@@ -13,6 +19,8 @@ const sy_network sy_zoo_networks[] = {
      sy_promoe_configure, sy_promoe_build},
     {"promoe-ec", "ProMoE, expert choice: each expert takes the tokens nearest to its prototype (only by metadata)",
      NULL, sy_promoe_configure, sy_promoe_ec_build},
+    {"tread", "TREAD: DiT trained with tokens routed past blocks; setting tread does so again (only by metadata)", NULL,
+     sy_tread_configure, sy_tread_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -109,13 +109,20 @@ class Network:
         z = self.patches(x)
         table = self.w.get("pos_embed")
         z = z + (table if table is not None else position_table(x.shape[2] // self.patch, z.shape[-1]))
-        for i in range(self.depth):
-            m = self.linear(f"blocks.{i}.adaLN_modulation.1", c)[:, None].chunk(6, -1)
-            z = z + m[2] * self.attend(f"blocks.{i}.attn", layer_norm(z) * (1 + m[1]) + m[0])
-            z = z + m[5] * self.feed_forward(i, layer_norm(z) * (1 + m[4]) + m[3], null)
+        z = self.run_blocks(z, c, null, t)
         shift, scale = self.linear("final_layer.adaLN_modulation.1", c)[:, None].chunk(2, -1)
         z = self.linear("final_layer.linear", layer_norm(z) * (1 + scale) + shift)
         return self.picture(z, x.shape[2])
+
+    def run_blocks(self, z, c, null, t):
+        for i in range(self.depth):
+            z = self.block(i, z, c, null)
+        return z
+
+    def block(self, i, z, c, null):
+        m = self.linear(f"blocks.{i}.adaLN_modulation.1", c)[:, None].chunk(6, -1)
+        z = z + m[2] * self.attend(f"blocks.{i}.attn", layer_norm(z) * (1 + m[1]) + m[0])
+        return z + m[5] * self.feed_forward(i, layer_norm(z) * (1 + m[4]) + m[3], null)
 
     # Feed-forwards
 
