@@ -2,7 +2,7 @@
  * columns, then a row a line with tabs between the cells. The text is cut up where it lies. */
 #include "graph/zoo/systems.h"
 #include "graph/emit/embedded.h"
-#include "graph/zoo/zoo.h"
+#include "graph/zoo/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -138,7 +138,9 @@ bool sy_systems_next(const char **at, char name[64])
 
 bool sy_systems_builder_known(const char *builder)
 {
-    if (strchr(builder, ':') || sy_zoo_find(builder))
+    if (!strncmp(builder, "setting:", 8))
+        return sy_setting_find(builder + 8);
+    if (strchr(builder, ':') || sy_zoo_find(builder)) /* samplers are not the graph's to know */
         return true;
     for (const sy_graph_network *n = sy_zoo_graph_networks; n->name; n++)
         if (!strcmp(n->name, builder))

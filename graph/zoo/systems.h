@@ -35,7 +35,8 @@ const sy_system *sy_systems_find(const sy_systems *systems, const char *key);
 /* The names of a list "a,b:c" one by one: *at is the list first and what is left afterwards. Copies the next name to
  * `name`, cut if it is too long; false at the end. */
 bool sy_systems_next(const char **at, char name[64]);
-/* False if `builder`, one name of a row's list, is a plain name that is in no registry of networks. */
+/* False if `builder`, one name of a row's list, is a plain name that is in no registry of networks, or a setting that
+ * the table of settings does not have. */
 bool sy_systems_builder_known(const char *builder);
 
 #endif

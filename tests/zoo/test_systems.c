@@ -34,7 +34,8 @@ static void test_names(const sy_systems *systems)
     for (uint32_t i = 0; i < systems->count; i++) {
         const sy_system *s = &systems->rows[i];
         for (const char *at = s->builder; sy_systems_next(&at, name);)
-            CHECK_SAY(sy_systems_builder_known(name), "%s: builder \"%s\" is no network of the zoo", s->key, name);
+            CHECK_SAY(sy_systems_builder_known(name), "%s: builder \"%s\" is no network of the zoo and no setting",
+                      s->key, name);
         for (const char *at = s->check; sy_systems_next(&at, name);) {
             char *colon = strchr(name, ':');
             if (colon) {
@@ -115,7 +116,8 @@ static void test_parse(void)
     char name[64];
     CHECK(sy_systems_next(&at, name) && !strcmp(name, "dit") && sy_systems_builder_known(name));
     CHECK(sy_systems_next(&at, name) && !strcmp(name, "x:y") && !sy_systems_next(&at, name));
-    CHECK(!sy_systems_builder_known("no-such-network"));
+    CHECK(!sy_systems_builder_known("no-such-network") && !sy_systems_builder_known("setting:no-such-setting"));
+    CHECK(sy_systems_builder_known("setting:guidance.sigma"));
     sy_systems_destroy(&systems);
 }
 
