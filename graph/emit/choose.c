@@ -1,5 +1,6 @@
 /* choose_kernels for one group: the problem it poses, the variant, and how many workgroups of it. */
 #include "graph/emit/manifest.h"
+#include "graph/ops/window.h"
 
 #include <string.h>
 
@@ -38,6 +39,15 @@ static uint64_t counting_passes(const sy_node *node)
     return node->attributes.capacity && keys > room ? (keys + room - 1) / room * 2 : 0;
 }
 
+static void conv_problem(const sy_graph *graph, const sy_node *node, sy_problem *p)
+{
+    const sy_type *w = &graph->nodes[node->args[1]].type;
+    sy_window window = sy_window_of(graph, node);
+    p->rows = (uint64_t)window.pixels;
+    p->columns = (uint64_t)w->dim[w->rank - 1] / (p->kind == SY_GROUP_CONV ? (uint64_t)window.groups : 1);
+    p->iterations = (uint64_t)window.taps * (((uint64_t)w->dim[w->rank - 2] + 3) / 4 + 2) + 64;
+}
+
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
 {
     const sy_graph *graph = plan->graph;
@@ -56,6 +66,10 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
         p.rows = b->rank > 2 ? (uint64_t)a->dim[a->rank - 2] : sy_type_count(&node->type) / p.columns;
         break;
     }
+    case SY_GROUP_CONV:
+    case SY_GROUP_DEPTHWISE:
+        conv_problem(graph, node, &p);
+        break;
     case SY_GROUP_GROUPED_MATMUL: {
         /* Rows of one target under even load: tiles of that many waste least. */
         const sy_type *route = &graph->nodes[node->args[2]].type;
@@ -145,7 +159,7 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
     group->tile_columns = variant->columns;
     memcpy(group->local_size, variant->local, sizeof group->local_size);
     uint64_t lanes = variant->local[0] * (uint64_t)variant->local[1] * variant->local[2];
-    bool tile = !strcmp(variant->section, "tile");
+    bool tile = !strcmp(variant->section, "tile"), pixels = !strcmp(variant->section, "pixels");
     switch (group->kind) {
     case SY_GROUP_MAP:
         fold(group, limits, ceil_div(ceil_div(p.columns, 4), lanes));
@@ -157,6 +171,13 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         group->groups[0] = (uint32_t)ceil_div(p.rows, variant->rows);
         group->groups[1] =
             (uint32_t)ceil_div(p.columns, tile ? variant->columns : variant->columns * variant->local[0]);
+        group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
+        break;
+    case SY_GROUP_CONV:
+    case SY_GROUP_DEPTHWISE:
+        group->groups[0] = (uint32_t)ceil_div(p.rows, (uint64_t)variant->rows * (pixels ? variant->local[0] : 1));
+        group->groups[1] =
+            (uint32_t)ceil_div(p.columns, tile || pixels ? variant->columns : variant->columns * variant->local[0]);
         group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
         break;
     case SY_GROUP_GROUPED_MATMUL:

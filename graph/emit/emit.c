@@ -40,6 +40,8 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
         [SY_GROUP_ROW] = sy_emit_row,
         [SY_GROUP_MATMUL] = sy_emit_matmul,
         [SY_GROUP_GROUPED_MATMUL] = sy_emit_matmul,
+        [SY_GROUP_CONV] = sy_emit_conv,
+        [SY_GROUP_DEPTHWISE] = sy_emit_conv,
         [SY_GROUP_ATTENTION] = sy_emit_attention,
         [SY_GROUP_ROUTE] = sy_emit_route,
     };

@@ -156,8 +156,6 @@ static void write_rows(sy_gen *gen, const shape *s, const sy_route_layout *at)
 bool sy_emit_matmul(sy_gen *gen, sy_text *out)
 {
     const sy_group *group = gen->group;
-    if (gen->graph->nodes[group->anchors[0]].op == SY_OP_CONV)
-        return sy_fail(gen->error, SY_CODE_UNAVAILABLE, "convolution has no kernel; run it on the device reference");
     const sy_variant *v = sy_variant_find(group->variant);
     const shape s = shape_of(gen);
     sy_route_layout at = {0};

@@ -91,10 +91,16 @@ bool sy_pull_reaches(sy_gen *gen, sy_value value, sy_value anchor);
 /* pull_map.c: ops of class MAP and leaves that are computed. */
 sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index);
 
+/* pull_image.c */
+sy_val sy_pull_pad(sy_gen *gen, sy_value value, const sy_ix *index);
+sy_val sy_pull_resize(sy_gen *gen, sy_value value, const sy_ix *index);
+sy_val sy_pull_pool(sy_gen *gen, sy_value value, const sy_ix *index);
+
 /* The kinds: each writes its functions into gen->functions and the template into out. */
 bool sy_emit_map(sy_gen *gen, sy_text *out);
 bool sy_emit_row(sy_gen *gen, sy_text *out);
 bool sy_emit_matmul(sy_gen *gen, sy_text *out);
+bool sy_emit_conv(sy_gen *gen, sy_text *out);
 bool sy_emit_attention(sy_gen *gen, sy_text *out);
 bool sy_emit_route(sy_gen *gen, sy_text *out);
 

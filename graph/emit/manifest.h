@@ -34,7 +34,7 @@ typedef struct sy_problem {
     uint32_t tile_rows;     /* GROUPED_MATMUL: of the route's tiles, where another consumer has decided; 0: not yet */
     uint32_t d, e;          /* attention: size of a head in keys and values */
     uint32_t ids;           /* ROW: indices that top_k keeps for a row */
-    uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself */
+    uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself; CONV: of its taps and channels */
 } sy_problem;
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
 /* The first variant that serves; NULL and an error that says what is lacking. */

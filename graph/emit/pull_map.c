@@ -349,6 +349,12 @@ sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index)
         return pull_take(gen, value, index);
     case SY_OP_CONCAT:
         return pull_concat(gen, value, index);
+    case SY_OP_PAD:
+        return sy_pull_pad(gen, value, index);
+    case SY_OP_RESIZE:
+        return sy_pull_resize(gen, value, index);
+    case SY_OP_POOL:
+        return sy_pull_pool(gen, value, index);
     case SY_OP_RANDOM_NORMAL:
         return pull_random(gen, value, index);
     case SY_OP_COMBINE:

@@ -82,13 +82,22 @@ static void find_users(sy_fuser *f)
         f->is_end[graph->ends[e].value] = true;
 }
 
-static sy_group_kind kind_of(const sy_node *node)
+static sy_group_kind conv_kind(const sy_graph *graph, const sy_node *node)
+{
+    const sy_type *w = &graph->nodes[node->args[1]].type;
+    bool alone = w->dim[w->rank - 2] == 1 && w->dim[w->rank - 1] == node->attributes.groups;
+    return alone ? SY_GROUP_DEPTHWISE : SY_GROUP_CONV;
+}
+
+static sy_group_kind kind_of(const sy_graph *graph, const sy_node *node)
 {
     switch (sy_op_get(node->op)->class) {
     case SY_CLASS_ROW:
         return SY_GROUP_ROW;
     case SY_CLASS_MATMUL:
-        return node->op == SY_OP_GROUPED_MATMUL ? SY_GROUP_GROUPED_MATMUL : SY_GROUP_MATMUL;
+        return node->op == SY_OP_CONV             ? conv_kind(graph, node)
+               : node->op == SY_OP_GROUPED_MATMUL ? SY_GROUP_GROUPED_MATMUL
+                                                  : SY_GROUP_MATMUL;
     case SY_CLASS_ATTENTION:
         return SY_GROUP_ATTENTION;
     case SY_CLASS_ROUTE:
@@ -102,7 +111,7 @@ static sy_group_kind kind_of(const sy_node *node)
 static void place(sy_fuser *f, sy_value v)
 {
     const sy_node *node = &f->graph->nodes[v];
-    sy_group_kind kind = kind_of(node);
+    sy_group_kind kind = kind_of(f->graph, node);
     bool fusing = !f->plan->params->no_fusion, joined = false;
     if (sy_op_get(node->op)->class == SY_CLASS_VIEW) {
         joined = sy_fuse_join_end(f, v);

@@ -41,6 +41,11 @@ static uint32_t weight(const sy_node *node)
     case SY_OP_COMBINE:
     case SY_OP_ROUTE_SCATTER:
         return 8;
+    case SY_OP_PAD:
+        return 3;
+    case SY_OP_RESIZE:
+    case SY_OP_POOL:
+        return 16;
     case SY_OP_RANDOM_NORMAL:
         return 40;
     default:
@@ -96,6 +101,10 @@ static bool fine_for(const sy_fuser *f, sy_value value, sy_value reader)
         return false;
     switch (sy_op_get(node->op)->class) {
     case SY_CLASS_MATMUL: {
+        /* A convolution reads a pixel once a tap: hardware, which stages it in shared memory, has time for the affine
+         * part of a norm and its activation; software drivers make the same map faster on its own. */
+        if (node->op == SY_OP_CONV)
+            return !f->heavy[value] && cost <= (f->plan->limits.cpu ? 0 : MODEST + CHEAP);
         const sy_type *left = &f->graph->nodes[node->args[0]].type;
         bool few = sy_type_count(left) / (uint64_t)left->dim[left->rank - 1] <= FEW_ROWS;
         bool is_left = reads_as(f, reader, 0, value) && !reads_as(f, reader, 1, value);

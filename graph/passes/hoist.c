@@ -1,6 +1,7 @@
 /* What depends on weights and constants alone is computed once, when weights are loaded. This pass says what
  * (load_time), and puts matmul weights in the layout kernels want: right arguments as [K,N] ([E,K,N]), so that
- * neighbouring columns, which neighbouring lanes compute, lie side by side; wide ones in panels of PANEL columns,
+ * neighbouring columns, which neighbouring lanes compute, lie side by side (those of convolutions are so already: a
+ * matrix a tap); wide ones in panels of PANEL columns,
  * [N / PANEL,K,PANEL], so that what one workgroup reads is one run of memory (read through views that give back [K,N]).
  *
  * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its
@@ -97,8 +98,8 @@ static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
         const sy_node *node = &rewrite->old->nodes[v];
         if (!rewrite->live[v])
             continue;
-        bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
-        if (!matmul || !early(rewrite->old, &rewrite->old->nodes[node->args[1]])) {
+        if (sy_op_get(node->op)->class != SY_CLASS_MATMUL ||
+            !early(rewrite->old, &rewrite->old->nodes[node->args[1]])) {
             sy_rewrite_copy(rewrite, v);
             continue;
         }
@@ -149,7 +150,7 @@ static bool mark(sy_graph *graph, sy_error *error)
         if (node->load_time && read[v] && !(read[v] & READ_EARLY) &&
             (panels || (read[v] & READ_AS_PANELS) || better_read(graph, node, read[v] & READ_AS_WEIGHT)))
             node->load_time = false;
-        bool matmul = node->op == SY_OP_MATMUL || node->op == SY_OP_GROUPED_MATMUL;
+        bool matmul = sy_op_get(node->op)->class == SY_CLASS_MATMUL;
         bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
         for (uint32_t i = 0; i < node->n_args; i++)
             read[node->args[i]] |= node->load_time                     ? READ_EARLY

@@ -15,7 +15,7 @@
  * route, right arguments of equal types, equal attributes), what is pulled into their arguments (prologue), and what
  * consumes them (epilogue). A group without anchor is a plain map.
  *
- * Spine: the values of a group that are made from its anchors. In MATMUL, ATTENTION and MAP groups each spine value has
+ * Spine: the values of a group that are made from its anchors. In MATMUL, CONV, ATTENTION and MAP groups each spine value has
  * the element count of the anchor and each of its elements needs one element of each anchor, the same of both anchors:
  * it is reached by element-wise ops, reshapes and transposes alone. All else an epilogue op reads is pulled from inputs
  * at the op's own index. In ROW groups all ROW nodes have the same number of rows R (elements of the argument / last
@@ -33,6 +33,8 @@ typedef enum sy_group_kind {
     SY_GROUP_ROW,
     SY_GROUP_MATMUL,
     SY_GROUP_GROUPED_MATMUL,
+    SY_GROUP_CONV,
+    SY_GROUP_DEPTHWISE, /* a conv of as many groups as channels in and out */
     SY_GROUP_ATTENTION,
     SY_GROUP_ROUTE
 } sy_group_kind;

@@ -6,6 +6,8 @@ static const char *const kinds[] = {[SY_GROUP_MAP] = "map",
                                     [SY_GROUP_ROW] = "row",
                                     [SY_GROUP_MATMUL] = "matmul",
                                     [SY_GROUP_GROUPED_MATMUL] = "grouped_matmul",
+                                    [SY_GROUP_CONV] = "conv",
+                                    [SY_GROUP_DEPTHWISE] = "depthwise",
                                     [SY_GROUP_ATTENTION] = "attention",
                                     [SY_GROUP_ROUTE] = "route"};
 static const char *const spaces[] = {"arena", "state", "weight", "input", "step", "output"};

@@ -153,6 +153,25 @@ static sy_value select(sy_simplifier *s, const sy_node *node)
     return kept ? kept : drop_broadcast(s, node);
 }
 
+/* A convolution whose window is one pixel is a matmul. */
+static sy_value one_pixel(sy_simplifier *s, const sy_node *node)
+{
+    const sy_type *w = &def(s, node->args[1])->type;
+    const sy_attributes *a = &node->attributes;
+    for (int d = 0; d < w->rank - 2; d++)
+        if (w->dim[d] != 1 || a->stride[d] > 1 || a->up[d] > 1 || a->pad[d] || a->pad_high[d])
+            return 0;
+    if (a->groups > 1)
+        return 0;
+    sy_value weight = node->args[1];
+    sy_node matrix = {.op = SY_OP_RESHAPE, .n_args = 1, .args = &weight, .scope = node->scope, .group = -1};
+    matrix.type = sy_tensor(w->dtype, 2, w->dim + w->rank - 2);
+    sy_value args[] = {node->args[0], sy_simplify_share(s, &matrix)};
+    sy_node product = {
+        .op = SY_OP_MATMUL, .n_args = 2, .args = args, .type = node->type, .scope = node->scope, .group = -1};
+    return args[1] ? sy_simplify_share(s, &product) : 0;
+}
+
 sy_value sy_simplify_algebra(sy_simplifier *s, const sy_node *node)
 {
     switch (node->op) {
@@ -173,6 +192,8 @@ sy_value sy_simplify_algebra(sy_simplifier *s, const sy_node *node)
         return select(s, node);
     case SY_OP_TOP_K:
         return top_k(s, node);
+    case SY_OP_CONV:
+        return one_pixel(s, node);
     case SY_OP_MATMUL:
     case SY_OP_GROUPED_MATMUL:
         return transposed_right(s, node);

@@ -165,6 +165,21 @@ static void test_matmul_forms(void)
     expect("heads", g, anchored(SY_GROUP_MATMUL, c, out), 0);
 }
 
+/* SiLU and a scale in front, bias, activation and residual behind; ragged in every dimension. */
+static void test_conv(int32_t h, int32_t c, int32_t o, int32_t groups, int32_t stride, int32_t up, sy_dtype weights)
+{
+    char name[96];
+    snprintf(name, sizeof name, "conv %d, %d to %d, %d groups, stride %d, up %d, %s", h, c, o, groups, stride, up,
+             sy_dtype_name(weights));
+    sy_graph *g = sy_graph_create("conv");
+    sy_value x = sy_silu(g, sy_mul(g, in(g, "x", SY_T(SY_F32, 2, h, 7, c)), in(g, "scale", SY_T(SY_F32, 2, 1, 1, c))));
+    sy_attributes a = {.stride = {stride, 1}, .pad = {1, 2}, .pad_high = {2, 0}, .up = {up, up}, .groups = groups};
+    sy_value y = sy_conv(g, x, in(g, "w", SY_T(weights, 3, 2, c / groups, o)), &a);
+    sy_value out = sy_silu(g, sy_add(g, y, in(g, "bias", SY_T(SY_F32, o))));
+    out = sy_add(g, out, in(g, "residual", g->nodes[y].type));
+    expect(name, g, anchored(groups == c && o == c ? SY_GROUP_DEPTHWISE : SY_GROUP_CONV, y, out), 0);
+}
+
 static void test_rows(int32_t r, int32_t n)
 {
     static const sy_op ops[] = {SY_OP_SOFTMAX,    SY_OP_LAYER_NORM,  SY_OP_RMS_NORM,  SY_OP_L2_NORMALISE,
@@ -306,6 +321,8 @@ int main(void)
         test_matmul(20, 12, 16, true, SY_BF16);
         test_matmul(2, 40, 36, false, SY_F32);
         test_matmul_forms();
+        test_conv(6, 12, 8, 1, 1, 1, SY_F16);
+        test_conv(9, 8, 8, 8, 2, 1, SY_F32);
         test_rows(5, 64);
         test_rows(9, 7);
         test_row_chains(9, 8, 2);
@@ -322,6 +339,9 @@ int main(void)
         test_grouped(9, 3, 12, 7, false, -1);
         test_grouped(40, 4, 16, 8, true, 2);
         every = true;
+        test_conv(13, 20, 12, 1, 2, 1, SY_F32);
+        test_conv(5, 6, 10, 2, 1, 2, SY_BF16);
+        test_conv(7, 7, 7, 7, 1, 1, SY_F32);
         test_matmul(65, 33, 70, false, SY_F32);
         test_matmul(70, 48, 68, true, SY_F16);
         test_matmul(3, 65, 44, false, SY_F32);

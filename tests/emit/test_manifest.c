@@ -61,6 +61,11 @@ static sy_graph *graph_of(sy_group_kind kind, bool two, sy_group *group)
         y = sy_top_k(g, x = sy_input(g, "x", SY_T(SY_F32, 4, 32)), 3);
     } else if (kind == SY_GROUP_MATMUL) {
         y = sy_matmul(g, x = sy_input(g, "x", SY_T(SY_F32, 4, 32)), w = sy_input(g, "w", SY_T(SY_F32, 32, 64)), false);
+    } else if (kind == SY_GROUP_CONV || kind == SY_GROUP_DEPTHWISE) {
+        bool alone = kind == SY_GROUP_DEPTHWISE;
+        x = sy_input(g, "x", SY_T(SY_F32, 1, 2, 4, 32));
+        w = sy_input(g, "w", SY_T(SY_F32, 3, 3, alone ? 1 : 32, alone ? 32 : 8));
+        y = sy_conv(g, x, w, &(sy_attributes){.pad = {1, 1}, .pad_high = {1, 1}, .groups = alone ? 32 : 1});
     } else if (kind == SY_GROUP_ATTENTION) {
         x = sy_input(g, "x", SY_T(SY_F32, 1, 2, 16, 40));
         y = sy_attention(g, x, x, w = sy_input(g, "v", SY_T(SY_F32, 1, 2, 16, 24)), 0.2);
