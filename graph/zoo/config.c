@@ -126,11 +126,6 @@ static bool picture_side(const struct sy_safetensors *file, sy_network_config *c
                        (int)c->side, (int)c->side, (int)c->patch);
     if (c->width % 4)
         return sy_fail(error, SY_CODE_INVALID_FILE, "The width is %d; it must be a multiple of 4.", (int)c->width);
-    const char *space = sy_zoo_metadata(file, "space");
-    if (space && strcmp(space, "latent") && strcmp(space, "pixel"))
-        return sy_fail(error, SY_CODE_INVALID_FILE,
-                       "The metadata switchyard.space is \"%.40s\"; it must be \"latent\" or \"pixel\".", space);
-    c->latent = space ? !strcmp(space, "latent") : c->channels == 4;
     return true;
 }
 
@@ -166,15 +161,13 @@ static bool transformer(const struct sy_safetensors *file, sy_network_config *c,
     return true;
 }
 
-static bool label(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+bool sy_zoo_configure_label(const struct sy_safetensors *file, int32_t rows, bool null_row, sy_network_config *c,
+                            sy_error *error)
 {
-    int32_t table[2];
     sy_error local = {0};
-    if (!sy_zoo_shape(file, "y_embedder.embedding_table.weight", 2, table, error))
-        return false;
-    c->label_rows = table[0];
+    c->label_rows = rows;
     sy_vocabulary *vocabulary = sy_vocabulary_from_file(file, &local);
-    int32_t classes = vocabulary ? sy_vocabulary_count(vocabulary) : c->label_rows - 1;
+    int32_t classes = vocabulary ? sy_vocabulary_count(vocabulary) : null_row ? rows - 1 : rows;
     if (vocabulary)
         c->words = SY_ZOO_WORDS_PER_PROMPT;
     sy_vocabulary_destroy(&vocabulary);
@@ -192,22 +185,37 @@ static bool label(const struct sy_safetensors *file, sy_network_config *c, sy_er
     return true;
 }
 
+/* *value becomes the index of what the metadata says in the list of `count` words; left alone where it says nothing. */
+static bool choice(const struct sy_safetensors *file, const char *key, const char *const *words, int count, int *value,
+                   sy_error *error)
+{
+    const char *text = sy_zoo_metadata(file, key);
+    char all[96] = "";
+    size_t used = 0;
+    for (int i = 0; text && i < count; i++) {
+        if (!strcmp(text, words[i])) {
+            *value = i;
+            return true;
+        }
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s\"%s\"", i ? ", " : "", words[i]);
+    }
+    return !text || sy_fail(error, SY_CODE_INVALID_FILE,
+                            "The metadata switchyard.%s is \"%.40s\"; it must be one of %s.", key, text, all);
+}
+
 /* What the metadata says of sampling; goes over what the network's configure has set. */
 static bool sampling(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
     static const char *const objectives[] = {"ddpm", "flow", "flow-reversed", "edm"};
-    const char *objective = sy_zoo_metadata(file, "objective");
-    if (objective) {
-        int i = 0;
-        while (i < 4 && strcmp(objective, objectives[i]))
-            i++;
-        if (i == 4)
-            return sy_fail(error, SY_CODE_INVALID_FILE,
-                           "The metadata switchyard.objective is \"%.40s\"; it must be \"ddpm\", \"flow\", "
-                           "\"flow-reversed\" or \"edm\".",
-                           objective);
-        c->objective = (sy_objective)i;
-    }
+    static const char *const betas[] = {"linear", "scaled-linear", "cosine"};
+    int objective = c->objective, schedule = c->betas;
+    int32_t clip = c->clip;
+    if (!choice(file, "objective", objectives, 4, &objective, error) ||
+        !choice(file, "betas", betas, 3, &schedule, error) || !sy_zoo_metadata_int(file, "clip", 0, 1, &clip, error))
+        return false;
+    c->objective = (sy_objective)objective;
+    c->betas = (sy_betas)schedule;
+    c->clip = clip;
     return sy_zoo_metadata_double(file, "time_scale", 1e-6, 1e6, &c->time_scale, error) &&
            sy_zoo_metadata_int(file, "guided_channels", 0, c->channels_out, &c->guided_channels, error) &&
            sy_zoo_metadata_double(file, "guidance", 0, 1000, &c->guidance, error) &&
@@ -269,16 +277,35 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
     return NULL;
 }
 
-bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+bool sy_zoo_configure_dtype(const struct sy_safetensors *file, const char *name, sy_network_config *c, sy_error *error)
 {
-    if (!picture_side(file, c, error) || !transformer(file, c, error) || !label(file, c, error))
+    const sy_stored_tensor *first = sy_safetensors_need(file, name, error);
+    if (!first)
         return false;
-    const sy_stored_tensor *first = sy_safetensors_find(file, "x_embedder.proj.weight");
     if (!first->readable || first->dtype > SY_BF16)
         return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.",
                        first->name, first->dtype_name);
     c->dtype = first->dtype;
     return true;
+}
+
+bool sy_zoo_configure_space(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+{
+    const char *space = sy_zoo_metadata(file, "space");
+    if (space && strcmp(space, "latent") && strcmp(space, "pixel"))
+        return sy_fail(error, SY_CODE_INVALID_FILE,
+                       "The metadata switchyard.space is \"%.40s\"; it must be \"latent\" or \"pixel\".", space);
+    c->latent = space ? !strcmp(space, "latent") : c->channels == 4;
+    return true;
+}
+
+bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+{
+    int32_t table[2];
+    return picture_side(file, c, error) && transformer(file, c, error) &&
+           sy_zoo_shape(file, "y_embedder.embedding_table.weight", 2, table, error) &&
+           sy_zoo_configure_label(file, table[0], true, c, error) && sy_zoo_configure_space(file, c, error) &&
+           sy_zoo_configure_dtype(file, "x_embedder.proj.weight", c, error);
 }
 
 bool sy_zoo_configure_end(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)

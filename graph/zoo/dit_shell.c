@@ -8,39 +8,15 @@
 
 enum { TIME_FEATURES = 256 };
 
-/* A constant that broadcasts, times the index along the only axis: f32[count]. */
-static sy_value ramp(sy_graph *g, int32_t count, double factor)
-{
-    return sy_mul(g, sy_iota(g, SY_T(SY_F32, count), 0), sy_const(g, factor));
-}
-
-/* One row of angles for both halves: a cosine is a sine a quarter turn on. A frequency is split into its first 13 bits
- * after the point and the rest, the time into whole and fraction: the large product is then exact in f32, the small
- * one is below 1.2, and the error of sin(a + b) stays at 1e-7 where t f_i rounded once would be off by 3e-5 at t = 999.
- */
 sy_value sy_dit_time_features(sy_graph *g, sy_value t, int32_t count)
 {
-    int32_t times = g->nodes[t].type.dim[0], half = count / 2;
-    sy_value f = sy_unary(g, SY_OP_EXP, ramp(g, half, -log(10000.0) / half));
-    double quarter = acos(0), none = 0;
-    sy_value shifts[2] = {sy_const_of(g, SY_T(SY_F32, half), &quarter, 1),
-                          sy_const_of(g, SY_T(SY_F32, half), &none, 1)};
-    sy_value phase = sy_concat(g, shifts, 2, 0);
-    f = sy_concat(g, (const sy_value[]){f, f}, 2, 0);
-    sy_value coarse = sy_mul(g, sy_unary(g, SY_OP_FLOOR, sy_mul(g, f, sy_const(g, 8192))), sy_const(g, 1.0 / 8192));
-    t = sy_reshape(g, t, SY_T(SY_F32, times, 1));
-    sy_value whole = sy_unary(g, SY_OP_FLOOR, t);
-    sy_value a = sy_mul(g, whole, coarse);
-    sy_value b = sy_add(g, sy_mul(g, whole, sy_sub(g, f, coarse)), sy_mul(g, sy_sub(g, t, whole), f));
-    b = sy_add(g, b, phase);
-    return sy_add(g, sy_mul(g, sy_unary(g, SY_OP_SIN, a), sy_unary(g, SY_OP_COS, b)),
-                  sy_mul(g, sy_unary(g, SY_OP_COS, a), sy_unary(g, SY_OP_SIN, b)));
+    return sy_zoo_time_features(g, t, sy_zoo_frequencies(g, count / 2, 10000, count / 2), false);
 }
 
 /* One coordinate u in `size` values: sin(u w_i), then cos(u w_i), w_i = 10000^(-2i/size); f32[grid, size]. */
 static sy_value coordinate(sy_graph *g, int32_t grid, int32_t size)
 {
-    sy_value w = sy_unary(g, SY_OP_EXP, ramp(g, size / 2, -log(10000.0) / (size / 2)));
+    sy_value w = sy_zoo_frequencies(g, size / 2, 10000, size / 2);
     sy_value u = sy_iota(g, SY_T(SY_F32, grid, 1), 0);
     sy_value angle = sy_mul(g, u, w);
     sy_value parts[2] = {sy_unary(g, SY_OP_SIN, angle), sy_unary(g, SY_OP_COS, angle)};
@@ -86,19 +62,6 @@ static sy_value unpatchify(const sy_dit *dit, sy_value x)
     return sy_reshape(g, x, SY_T(SY_F32, dit->batch, c->channels_out, c->side, c->side));
 }
 
-/* The label's row, or the mean over the rows of the label's words: a word -1 reads 0 and weighs 0. */
-static sy_value label_embedding(const sy_dit *dit, const sy_zoo_inputs *inputs)
-{
-    sy_graph *g = dit->g;
-    const sy_network_config *c = dit->config;
-    sy_value table = sy_param(g, "y_embedder.embedding_table.weight", SY_T(c->dtype, c->label_rows, c->width));
-    sy_value rows = sy_zoo_f32(g, sy_take_rows(g, table, inputs->label));
-    if (!c->words)
-        return rows;
-    sy_value weights = sy_reshape(g, inputs->label_weights, SY_T(SY_F32, dit->batch, 1, c->words));
-    return sy_reshape(g, sy_matmul(g, weights, rows, false), SY_T(SY_F32, dit->batch, c->width));
-}
-
 /* A sample is unconditional if its label, or the first word of it, is the null row. */
 static sy_value is_null_label(const sy_dit *dit, const sy_zoo_inputs *inputs)
 {
@@ -120,7 +83,9 @@ static void condition(sy_dit *dit, const sy_zoo_inputs *inputs)
     sy_value t = sy_dit_time_features(g, inputs->time, TIME_FEATURES);
     t = sy_silu(g, sy_linear(g, t, "t_embedder.mlp.0", c->width, true, c->dtype));
     dit->time_embedding = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
-    dit->condition = sy_silu(g, sy_add(g, dit->time_embedding, label_embedding(dit, inputs)));
+    sy_value label = sy_zoo_label_embedding(g, c, inputs, "y_embedder.embedding_table.weight", c->width);
+    dit->condition = sy_silu(g, sy_add(g, dit->time_embedding, label));
+    ;
 }
 
 /* `count` vectors per sample from its condition, each to be cut out with `chunk`: f32[N, 1, count * width]. */

@@ -13,6 +13,14 @@ struct sy_safetensors;
 bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 bool sy_zoo_configure_end(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 
+/* Parts of these, for networks of other shells. The label: a table of `rows` rows, the last of them the null row if
+ * `null_row` and the metadata does not say otherwise; the vocabulary if there is one. The dtype is that of a tensor. */
+bool sy_zoo_configure_label(const struct sy_safetensors *file, int32_t rows, bool null_row, sy_network_config *config,
+                            sy_error *error);
+bool sy_zoo_configure_space(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+bool sy_zoo_configure_dtype(const struct sy_safetensors *file, const char *name, sy_network_config *config,
+                            sy_error *error);
+
 /* Numbers of the setting `name`, "1.3,1.4,0.9,0.2": from the caller's settings, else from the file's metadata. Reads at
  * most `room` into values and sets *count; 0 where nothing is said. False (with a message) if they are no numbers. Settings are rows of graph/zoo/settings.def: add yours there. */
 bool sy_zoo_numbers(const sy_network_config *config, const char *name, double *values, int32_t room, int32_t *count,
@@ -45,6 +53,15 @@ sy_value sy_tread_build(sy_graph *g, const sy_network_config *config, const sy_z
 sy_value sy_zoo_f32(sy_graph *g, sy_value x);
 /* The parameter of that name as f32, for element-wise use. */
 sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type);
+
+/* Conditions: condition.c. Features of t f32[M] at the frequencies f f32[count]: cosines of t f, then sines (sine_first:
+ * the other way round), f32[M, 2 count]. */
+sy_value sy_zoo_time_features(sy_graph *g, sy_value t, sy_value f, bool sine_first);
+/* base^(-i / divisor) for i < count: f32[count]. */
+sy_value sy_zoo_frequencies(sy_graph *g, int32_t count, double base, double divisor);
+/* f32[N, width]: the label's row of the table, a parameter [label_rows, width]; prompted by words, their mean. */
+sy_value sy_zoo_label_embedding(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs,
+                                const char *table, int32_t width);
 
 /* What the files say, for recognise and configure. Shapes: false and an error that names the tensor if it is not there
  * or has another rank. Sizes are at most 2^24 each. */

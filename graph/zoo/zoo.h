@@ -22,6 +22,9 @@ typedef enum sy_objective {
                         predicts F of D(x) = c_skip x + c_out F (EDM with sigma_data 1/2) */
 } sy_objective;
 
+/* The noise schedule of noise predictors: from 1e-4 to 0.02; linear in the square root (latent models); IDDPM's cosine. */
+typedef enum sy_betas { SY_BETAS_LINEAR, SY_BETAS_SCALED_LINEAR, SY_BETAS_COSINE } sy_betas;
+
 typedef enum sy_attention_names {
     SY_ATTENTION_TIMM, /* attn.qkv, attn.proj */
     SY_ATTENTION_WQKV  /* attn.Wqkv, attn.out_proj, attn.q_norm, attn.k_norm (DiT-MoE XL and G) */
@@ -72,6 +75,8 @@ typedef struct sy_network_config {
 
     /* sampling */
     sy_objective objective;
+    sy_betas betas;    /* of SY_OBJECTIVE_DDPM */
+    bool clip;         /* every estimate of the clean image is cut to -1 … 1 before it is used (ADM) */
     double time_scale;       /* flow: the network is fed time_scale * s. DDPM: 1, fed the integer step */
     int32_t guided_channels; /* guidance acts on the first so many output channels (3 in DiT, a quirk kept by the
                                 authors) */
@@ -144,6 +149,8 @@ sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy
  *   switchyard.num_classes       rows of the label embedding but the null row; absent: the last row is the null row
  *   switchyard.space             "latent" or "pixel"; absent: latent if there are 4 channels
  *   switchyard.objective         "ddpm", "flow", "flow-reversed" or "edm"
+ *   switchyard.betas             "linear", "scaled-linear" or "cosine"
+ *   switchyard.clip              1: estimates of the clean image are cut to -1 … 1 while sampling; 0: not
  *   switchyard.time_scale        number
  *   switchyard.guided_channels, switchyard.guidance, switchyard.steps
  *   switchyard.vocabulary        JSON array of the words of the label embedding's rows, without the null row

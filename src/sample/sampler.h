@@ -41,8 +41,6 @@ typedef enum sy_sampler_kind {
 } sy_sampler_kind;
 extern const char *const sy_sampler_names[SY_SAMPLING_COUNT]; /* "default", "euler", … as the command line says them */
 
-typedef enum sy_betas { SY_BETAS_LINEAR, SY_BETAS_SCALED_LINEAR, SY_BETAS_COSINE } sy_betas;
-
 /* Which of the training steps are visited. */
 typedef enum sy_spacing {
     SY_SPACING_DEFAULT, /* DDPM: rounded; DDIM: stride, or rounded where no stride gives the count; DPM-Solver: linspace

@@ -36,6 +36,7 @@ static bool make_table(sy_sampling *s, const sy_pipeline_params *p, sy_error *er
 {
     sy_sampler_params sampler = {.sampler = (sy_sampler_kind)p->sampler,
                                  .objective = s->config.objective,
+                                 .betas = s->config.betas,
                                  .steps = p->steps              ? p->steps
                                           : s->config.steps > 0 ? (uint32_t)s->config.steps
                                                                 : 50,
@@ -74,6 +75,7 @@ bool sy_sampling_make(const sy_network_config *config, const sy_pipeline_params 
                                    .words = config->words,
                                    .guided = s->guided,
                                    .guided_channels = guided_channels,
+                                   .clip = config->clip,
                                    .history = sy_sampler_uses_history(s->rows, s->n_rows),
                                    .noise = sy_sampler_uses_noise(s->rows, s->n_rows),
                                    .network = network,

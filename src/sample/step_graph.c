@@ -40,6 +40,15 @@ static sy_value add_term(sy_graph *g, sy_value sum, const char *column, sy_value
     return sum ? sy_add(g, sum, term) : term;
 }
 
+/* The output whose estimate of the clean image, px x + pv v, lies in -1 … 1: (cut(px x + pv v) - px x) / pv. */
+static sy_value clip_output(sy_graph *g, sy_value x, sy_value v)
+{
+    sy_value of_x = sy_mul(g, sy_step(g, "px"), x), pv = sy_step(g, "pv");
+    sy_value clean = sy_add(g, of_x, sy_mul(g, pv, v));
+    clean = sy_binary(g, SY_OP_MAX, sy_binary(g, SY_OP_MIN, clean, sy_const(g, 1)), sy_const(g, -1));
+    return sy_binary(g, SY_OP_DIV, sy_sub(g, clean, of_x), pv);
+}
+
 static sy_value noise_term(sy_graph *g, const sy_step_graph_params *p, sy_value output)
 {
     sy_value seeds = sy_input(g, "seeds", SY_T(SY_U32, count_of(p)));
@@ -100,6 +109,8 @@ sy_graph *sy_step_graph_build(const sy_step_graph_params *p, sy_error *error)
     sy_value v = part(g, p, output, 0, 0);
     if (p->guided)
         v = guide(g, p, v, part(g, p, output, count, 0));
+    if (p->clip)
+        v = clip_output(g, x, v);
     sy_value next = add_term(g, add_term(g, 0, "cx", x), "cv", v);
     if (p->history) {
         h = sy_state(g, "h", image_type(p, count, p->channels));

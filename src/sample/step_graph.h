@@ -21,6 +21,7 @@ typedef struct sy_step_graph_params {
     bool guided;             /* batch of two halves; else the conditional half alone */
     int32_t guided_channels; /* guidance on the first so many channels, the rest conditional; 0: on all */
     bool history, noise;     /* the sampler's table uses them: see sy_sampler_uses_… */
+    bool clip; /* the estimate of the clean image is cut to -1 … 1, and the output taken that would have given it */
     bool learned_variance;   /* channels C … 2C-1 of the output scale the noise; needs noise */
     sy_value (*network)(void *context, sy_graph *graph,
                         const sy_zoo_inputs *inputs); /* gives f32[batch,out_channels,H,W] */
