@@ -136,7 +136,7 @@ class Mixture(nn.Module):
             return flat.new_zeros(())
         mean = torch.stack([parts[j].float().mean(0) for j in used])
         cosine = F.normalize(self.cluster_centers[used], dim=-1) @ F.normalize(mean, dim=-1).T
-        return F.cross_entropy(cosine / temperature, torch.arange(len(used)))
+        return F.cross_entropy(cosine / temperature, torch.arange(len(used), device=cosine.device))
 
 
 def modulate(x, shift, scale):

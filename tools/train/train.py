@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Train the default model on the artwork: rectified flow, words as prompts, one CPU core is enough.
+"""Train a default model on the artwork: rectified flow, words as prompts, one CPU core is enough.
 
-What: AdamW on v = noise - data plus the routing contrastive loss, an average of the weights (EMA), and
-checkpoints that resume where they stopped (weights, average, optimiser, random states, time used).
+What: AdamW (or Muon for the matrices) on v = noise - data, plus the routing contrastive loss where the network is
+a mixture of experts, an average of the weights (EMA), and checkpoints that resume where they stopped (weights, average, optimiser, random states, time used).
 Why: the learning rate follows a budget of minutes (--minutes) or of steps (--steps), so that a run on any
 machine ends decayed; export.py can turn every checkpoint into a usable file on the way.
 
-    python3 tools/train/train.py artwork.npz --out run --minutes 115
+    python3 tools/train/train.py artwork.npz --network promoe --out run --minutes 115
 """
 import argparse
 import json
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from artwork import words_of
-from promoe import ProMoE
+from muon import Muon, divided
+from networks import NETWORKS
 
 
 class Data:
@@ -70,10 +71,10 @@ def rate(progress, step, peak, warm=200, hold=0.4):
 
 
 @torch.no_grad()
-def reseat(model, optimiser, loads, least=0.1):
+def reseat(mixtures, optimiser, loads, least=0.1):
     """Give each starved expert the direction of a random token, so that no expert stays dead."""
     moved = 0
-    for mixture, load in zip(model.mixtures(), loads):
+    for mixture, load in zip(mixtures, loads):
         share = load[:mixture.routed] / max(1, load[:mixture.routed].sum())
         for j in (share < least / mixture.routed).nonzero().flatten().tolist():
             token = mixture.seen[int(torch.randint(len(mixture.seen), ()))].float()
@@ -93,14 +94,17 @@ def save(path, **state):
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("artwork", help="the .npz of artwork.py")
+    args.add_argument("--network", choices=sorted(NETWORKS), default="promoe")
     args.add_argument("--out", default="run", help="folder of checkpoint and log (%(default)s); resumed if there")
     args.add_argument("--minutes", type=float, default=115, help="budget of the schedule (%(default)s)")
     args.add_argument("--steps", type=int, help="let the schedule follow steps in place of minutes")
     args.add_argument("--batch", type=int, default=64)
     args.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
-    args.add_argument("--width", type=int, default=128)
-    args.add_argument("--depth", type=int, default=8)
-    args.add_argument("--heads", type=int, default=4)
+    args.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER",
+                      help="numbers of the network in place of its own: width=128 depth=8 heads=4")
+    args.add_argument("--muon", type=float, default=0,
+                      help="learning rate of Muon for the inner matrices (default: AdamW for everything)")
+    args.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
     args.add_argument("--contrast", type=float, default=1.0, help="weight of the routing contrastive loss")
     args.add_argument("--decay", type=float, default=0.9992, help="decay of the weight average (%(default)s)")
     args.add_argument("--threads", type=int, default=1)
@@ -112,18 +116,26 @@ def main():
     torch.manual_seed(a.seed)
     os.makedirs(a.out, exist_ok=True)
     data = Data(a.artwork)
-    model = ProMoE(len(data.vocabulary), size=data.side, width=a.width, depth=a.depth, heads=a.heads)
+    numbers = {k: int(v) for k, v in (pair.split("=") for pair in a.set)}
+    model = NETWORKS[a.network](len(data.vocabulary), size=data.side, **numbers)
+    model.to(a.device, memory_format=torch.channels_last)
+    mixtures = model.mixtures() if hasattr(model, "mixtures") else []
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     learnt = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, a.rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+    matrices, others = divided(model) if a.muon else ([], learnt)
+    optimiser = torch.optim.AdamW(others, a.rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+    optimisers, peaks = [optimiser], [a.rate]
+    if matrices:
+        optimisers, peaks = [optimiser, Muon(matrices, a.muon)], [a.rate, a.muon]
     step, used, images, file = 0, 0.0, 0, os.path.join(a.out, "checkpoint.pt")
-    loads, sums, since = [0] * len(model.mixtures()), torch.zeros(3), 0
+    loads, sums, since = [0] * len(mixtures), torch.zeros(3), 0
     if os.path.exists(file):
-        kept = torch.load(file, weights_only=False)
+        kept = torch.load(file, map_location=a.device, weights_only=False)
         model.load_state_dict(kept["model"])
         average = kept["average"]
-        optimiser.load_state_dict(kept["optimiser"])
-        torch.set_rng_state(kept["random"])
+        for each, state in zip(optimisers, kept["optimisers"]):
+            each.load_state_dict(state)
+        torch.set_rng_state(kept["random"].cpu())
         data.order, step, used, images = kept["order"], kept["step"], kept["used"], kept["images"]
         if "loads" in kept:
             loads, sums, since = kept["loads"], kept["sums"], kept["since"]
@@ -134,34 +146,37 @@ def main():
     kept_at, before, period = used, time.monotonic(), 100
 
     def keep():
-        save(file, model=model.state_dict(), average=average, optimiser=optimiser.state_dict(),
+        save(file, model=model.state_dict(), average=average, optimisers=[each.state_dict() for each in optimisers],
              random=torch.get_rng_state(), order=data.order, step=step, used=used, images=images,
              loads=loads, sums=sums, since=since,
-             config=model.config, names=data.names, vocabulary=data.vocabulary, seed=a.seed)
+             network=a.network, config=model.config, names=data.names, vocabulary=data.vocabulary, seed=a.seed)
 
     while (progress := step / a.steps if a.steps else used / 60 / a.minutes) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = rate(progress, step, a.rate)
+        for each, peak in zip(optimisers, peaks):
+            for group in each.param_groups:
+                group["lr"] = rate(progress, step, peak)
         x, bag = data.batch(a.batch)
         noise, sigma = torch.randn_like(x), sigmas(len(x))
+        x, bag, noise, sigma = (t.to(a.device) for t in (x, bag, noise, sigma))
         s = sigma[:, None, None, None]
-        with torch.autocast("cpu", torch.bfloat16, enabled=not a.plain):
+        with torch.autocast(a.device, torch.bfloat16, enabled=not a.plain):
             v = run((1 - s) * x + s * noise, sigma, bag)
         flow = (v - (noise - x)).square().mean()
-        contrast = sum(m.contrast for m in model.mixtures()) / len(model.mixtures())
+        contrast = sum((m.contrast for m in mixtures), flow.new_zeros(())) / max(1, len(mixtures))
         (flow + a.contrast * contrast).backward()
         norm = torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        for each in optimisers:
+            each.step()
+            each.zero_grad()
         step, images, since = step + 1, images + len(x), since + 1
         d = min(a.decay, (1 + step) / (10 + step))
         state = [(average[k], v) for k, v in model.state_dict().items()]
         torch._foreach_lerp_([e for e, _ in state], [w for _, w in state], 1 - d)
-        sums += torch.stack([flow.detach(), contrast.detach(), norm])
-        loads = [n + m.route[0].bincount(minlength=m.routed + 1) for n, m in zip(loads, model.mixtures())]
+        sums += torch.stack([flow.detach(), contrast.detach(), norm]).cpu()
+        loads = [n + m.route[0].bincount(minlength=m.routed + 1) for n, m in zip(loads, mixtures)]
         used, before = used + time.monotonic() - before, time.monotonic()
         if step % period == 0:
-            moved = reseat(model, optimiser, loads) if progress < 0.5 else 0
+            moved = reseat(mixtures, optimiser, loads) if progress < 0.5 else 0
             mean, share = (sums / since).tolist(), [(n[:-1] / n[:-1].sum()).tolist() for n in loads]
             row = dict(step=step, images=images, minutes=used / 60, flow=mean[0], contrast=mean[1], norm=mean[2],
                        rate=optimiser.param_groups[0]["lr"], load=share, reseated=moved)
