@@ -52,6 +52,18 @@ bool sy_zoo_shape(const struct sy_safetensors *file, const char *name, uint32_t 
     return true;
 }
 
+bool sy_zoo_dtype(const struct sy_safetensors *file, const char *name, sy_dtype *dtype, sy_error *error)
+{
+    const sy_stored_tensor *tensor = sy_safetensors_need(file, name, error);
+    if (!tensor)
+        return false;
+    if (!tensor->readable || tensor->dtype > SY_BF16)
+        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.", name,
+                       tensor->dtype_name);
+    *dtype = tensor->dtype;
+    return true;
+}
+
 const char *sy_zoo_metadata(const struct sy_safetensors *file, const char *key)
 {
     char name[64];
@@ -279,14 +291,7 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
 
 bool sy_zoo_configure_dtype(const struct sy_safetensors *file, const char *name, sy_network_config *c, sy_error *error)
 {
-    const sy_stored_tensor *first = sy_safetensors_need(file, name, error);
-    if (!first)
-        return false;
-    if (!first->readable || first->dtype > SY_BF16)
-        return sy_fail(error, SY_CODE_INVALID_FILE, "Tensor \"%s\" is %s; weights must be F32, F16 or BF16.",
-                       first->name, first->dtype_name);
-    c->dtype = first->dtype;
-    return true;
+    return sy_zoo_dtype(file, name, &c->dtype, error);
 }
 
 bool sy_zoo_configure_space(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)

@@ -13,4 +13,11 @@ sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_typ
 sy_value sy_experts_linear(sy_graph *g, sy_value x, sy_value route, bool gather, const char *name, int32_t out,
                            bool bias, sy_dtype dtype);
 
+/* Batch prioritized routing (arXiv 2106.05974): scores[T,E], each row to its k best targets with the scores as weights;
+ * the `capacity` places of a target for each group of group_rows rows are given to all first choices, then to all
+ * second ones …, within a rank in falling order of the rows' best scores. */
+sy_value sy_route_batch_priority(sy_graph *g, sy_value scores, int32_t k, int32_t capacity, int32_t group_rows);
+/* f32[T]: how many targets each row goes to. */
+sy_value sy_route_count(sy_graph *g, sy_value route);
+
 #endif

@@ -49,10 +49,16 @@ sy_value sy_switch_dit_build(sy_graph *g, const sy_network_config *config, const
 bool sy_tread_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_tread_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
+bool sy_v_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_expert_choice_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+
 /* x as f32; no op where it is f32 already. */
 sy_value sy_zoo_f32(sy_graph *g, sy_value x);
 /* The parameter of that name as f32, for element-wise use. */
 sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type);
+/* x[N, T, heads * d] as attention wants it, [N, heads, T, d], and back. */
+sy_value sy_zoo_split_heads(sy_graph *g, sy_value x, int32_t heads);
+sy_value sy_zoo_merge_heads(sy_graph *g, sy_value x);
 
 /* Conditions: condition.c. Features of t f32[M] at the frequencies f f32[count]: cosines of t f, then sines (sine_first:
  * the other way round), f32[M, 2 count]. */
@@ -67,6 +73,8 @@ sy_value sy_zoo_label_embedding(sy_graph *g, const sy_network_config *config, co
  * or has another rank. Sizes are at most 2^24 each. */
 bool sy_zoo_has(const struct sy_safetensors *file, const char *format, ...);
 bool sy_zoo_shape(const struct sy_safetensors *file, const char *name, uint32_t rank, int32_t *dims, sy_error *error);
+/* The dtype of a weight; false (with a message) if it is not f32, f16 or bf16. */
+bool sy_zoo_dtype(const struct sy_safetensors *file, const char *name, sy_dtype *dtype, sy_error *error);
 /* Metadata "switchyard.<key>". Numbers: leaves *value alone if absent; false if it is no whole number in range. */
 const char *sy_zoo_metadata(const struct sy_safetensors *file, const char *key);
 bool sy_zoo_metadata_int(const struct sy_safetensors *file, const char *key, int32_t least, int32_t most,

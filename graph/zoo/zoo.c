@@ -25,6 +25,9 @@ const sy_network sy_zoo_networks[] = {
 };
 
 const sy_graph_network sy_zoo_graph_networks[] = {
+    {"v-moe", "V-MoE: a vision transformer with experts of limited room, first come or most certain first",
+     sy_v_moe_build},
+    {"expert-choice", "the same with experts that choose their tokens", sy_expert_choice_build},
     {NULL, NULL, NULL},
 };
 
@@ -44,6 +47,24 @@ sy_value sy_zoo_f32(sy_graph *g, sy_value x)
 sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type)
 {
     return sy_zoo_f32(g, sy_param(g, name, type));
+}
+
+sy_value sy_zoo_split_heads(sy_graph *g, sy_value x, int32_t heads)
+{
+    if (!x || x >= g->n_nodes)
+        return 0;
+    const int32_t *dim = g->nodes[x].type.dim;
+    x = sy_reshape(g, x, SY_T(SY_F32, dim[0], dim[1], heads, dim[2] / heads));
+    return sy_transpose(g, x, (const int32_t[]){0, 2, 1, 3});
+}
+
+sy_value sy_zoo_merge_heads(sy_graph *g, sy_value x)
+{
+    if (!x || x >= g->n_nodes)
+        return 0;
+    const int32_t *dim = g->nodes[x].type.dim;
+    sy_type merged = SY_T(SY_F32, dim[0], dim[2], dim[1] * dim[3]);
+    return sy_reshape(g, sy_transpose(g, x, (const int32_t[]){0, 2, 1, 3}), merged);
 }
 
 /* The inputs come from other code than the configuration: say which one does not fit before an op deep inside does. */
