@@ -73,6 +73,43 @@ void row@{i}(uint row)
     s@{i}_b = 1.0 / all_sum(sum_of(s));
 }
 
+//@section entmax
+// s_a: the largest; s_b: the threshold t in -1 … 0 of (alpha - 1) (x - s_a) at which the row sums to 1. The sum falls and is
+// convex in t: halving comes near from the side where it is too large, from where Newton's steps climb to t and never past it.
+void row@{i}(uint row)
+{
+    @{T} m = x@{i}(row, min(lane, @{count}u - 1u));
+    for (uint j = lane; j < @{count}u; j += LANES)
+        m = max(m, x@{i}(row, j));
+    s@{i}_a = all_max(max_of(m));
+    float low = -1.0, high = 0.0;
+    for (uint turn = 0u; turn < 19u; turn++) {
+        bool newton = turn >= 14u;
+        float t = newton ? low : 0.5 * (low + high);
+        @{T} sum = @{T}(0.0), slope = @{T}(0.0);
+        for (uint j = lane; j < @{count}u; j += LANES) {
+//@if sparse
+            @{T} p = max(x@{i}(row, j) - s@{i}_a - t, @{T}(0.0));
+            sum += p;
+            slope += min(ceil(p), @{T}(1.0));
+//@end
+//@if !sparse
+            @{T} p = max((x@{i}(row, j) - s@{i}_a) * 0.5 - t, @{T}(0.0));
+            sum += p * p;
+            slope += 2.0 * p;
+//@end
+        }
+        float excess = all_sum(sum_of(sum)) - 1.0;
+        if (newton)
+            low += excess / max(all_sum(sum_of(slope)), 1e-30);
+        else if (excess >= 0.0)
+            low = t;
+        else
+            high = t;
+    }
+    s@{i}_b = low;
+}
+
 //@section layer_norm
 void row@{i}(uint row)
 {

@@ -20,6 +20,8 @@ static void row_problem(const sy_graph *graph, const sy_group *group, sy_problem
         if (node->op == SY_OP_TOP_K) {
             p->ids += (uint32_t)node->attributes.k;
             p->iterations += turns * (uint64_t)node->attributes.k + (uint64_t)node->attributes.k;
+        } else if (node->op == SY_OP_ENTMAX) {
+            p->iterations += 21 * turns; /* passes of row.comp */
         } else {
             p->iterations += 2 * turns;
         }

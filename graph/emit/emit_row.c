@@ -45,6 +45,7 @@ static bool write_anchor(sy_gen *gen, const rows *r, uint32_t i)
         {"count", vector ? length / 4 : length, NULL},
         {"k", node->attributes.k, NULL},
         {"inverse", 0, sy_gen_literal(gen, SY_F32, 1.0 / (double)length).text},
+        {"sparse", node->attributes.alpha == 2, NULL},
         {"eps", 0, sy_gen_literal(gen, SY_F32, node->attributes.eps).text},
     };
     const uint32_t n = sizeof values / sizeof *values;

@@ -90,6 +90,8 @@ bool sy_pull_reaches(sy_gen *gen, sy_value value, sy_value anchor);
 
 /* pull_map.c: ops of class MAP and leaves that are computed. */
 sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index);
+/* pull_walk.c: those of them that loop over a row. */
+sy_val sy_pull_walk(sy_gen *gen, sy_value value, const sy_ix *index);
 
 /* pull_image.c */
 sy_val sy_pull_pad(sy_gen *gen, sy_value value, const sy_ix *index);

@@ -190,6 +190,12 @@ static sy_val row_value(sy_gen *gen, uint32_t which, const sy_ix *index)
     sy_val x = sy_pull(gen, node->args[0], index);
     if (node->op == SY_OP_SOFTMAX)
         return sy_gen_temp(gen, SY_F32, x.width, "exp(%s - s%u_a) * s%u_b", x.text, which, which);
+    if (node->op == SY_OP_ENTMAX) {
+        bool sparse = node->attributes.alpha == 2;
+        x = sy_gen_temp(gen, SY_F32, x.width, "max((%s - s%u_a) * %s - s%u_b, 0.0)", x.text, which,
+                        sparse ? "1.0" : "0.5", which);
+        return sparse ? x : sy_gen_temp(gen, SY_F32, x.width, "%s * %s", x.text, x.text);
+    }
     if (node->op == SY_OP_LAYER_NORM)
         return sy_gen_temp(gen, SY_F32, x.width, "(%s - s%u_a) * s%u_b", x.text, which, which);
     return sy_gen_temp(gen, SY_F32, x.width, "%s * s%u_b", x.text, which);

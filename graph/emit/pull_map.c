@@ -367,6 +367,12 @@ sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index)
     case SY_OP_ROUTE_LOAD:
     case SY_OP_ROUTE_WORDS:
         return pull_route_read(gen, value, index);
+    case SY_OP_SORT_RANK:
+    case SY_OP_SORT_PLACE:
+    case SY_OP_SORT_MERGE:
+    case SY_OP_CUMSUM:
+    case SY_OP_HISTOGRAM:
+        return sy_pull_walk(gen, value, index);
     default:
         sy_gen_fail(gen, "%s \"%s\" (value %u) is neither an input of its group nor computed in it",
                     sy_op_get(node->op)->name, node->name ? node->name : "", value);

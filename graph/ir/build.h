@@ -80,6 +80,11 @@ sy_value sy_rotate(sy_graph *g, sy_value x, sy_value angles, bool interleaved);
 sy_value sy_rope(sy_graph *g, sy_value x, const sy_rope_params *params);
 sy_value sy_row(sy_graph *g, sy_op op, sy_value x, double eps); /* softmax, norms, reductions */
 sy_value sy_top_k(sy_graph *g, sy_value x, int32_t k);
+sy_value sy_entmax(sy_graph *g, sy_value x, double alpha);
+/* Along the last axis, any length: indices in order; inclusive sums; counts of the numbers 0 … n - 1. */
+sy_value sy_sort(sy_graph *g, sy_value x, bool descending);
+sy_value sy_cumsum(sy_graph *g, sy_value x);
+sy_value sy_histogram(sy_graph *g, sy_value x, int32_t n);
 
 sy_value sy_route_top_k(sy_graph *g, sy_value scores, int32_t k, bool renormalise);
 sy_value sy_route_expert_choice(sy_graph *g, sy_value scores, int32_t k, int32_t group_rows);

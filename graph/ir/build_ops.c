@@ -59,6 +59,29 @@ sy_value sy_top_k(sy_graph *g, sy_value x, int32_t k)
     return sy_graph_add(g, SY_OP_TOP_K, &x, 1, &a, NULL, NULL);
 }
 
+sy_value sy_entmax(sy_graph *g, sy_value x, double alpha)
+{
+    sy_attributes a = {.alpha = alpha};
+    return sy_graph_add(g, SY_OP_ENTMAX, &x, 1, &a, NULL, NULL);
+}
+
+sy_value sy_sort(sy_graph *g, sy_value x, bool descending)
+{
+    sy_attributes a = {.order = descending};
+    return sy_graph_add(g, SY_OP_SORT, &x, 1, &a, NULL, NULL);
+}
+
+sy_value sy_cumsum(sy_graph *g, sy_value x)
+{
+    return sy_unary(g, SY_OP_CUMSUM, x);
+}
+
+sy_value sy_histogram(sy_graph *g, sy_value x, int32_t n)
+{
+    sy_attributes a = {.targets = n};
+    return sy_graph_add(g, SY_OP_HISTOGRAM, &x, 1, &a, NULL, NULL);
+}
+
 sy_value sy_route_top_k(sy_graph *g, sy_value scores, int32_t k, bool renormalise)
 {
     sy_attributes a = {.k = k, .renormalise = renormalise};

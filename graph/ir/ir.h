@@ -81,6 +81,8 @@ typedef enum sy_class {
     X(I, block_rows)                                                                               \
     X(I, block_keys)                                                                               \
     X(F, skip)                                                                                     \
+    X(I, length)                                                                                   \
+    X(F, alpha)                                                                                    \
     X(V, values)
 
 typedef enum sy_attribute {

@@ -72,6 +72,9 @@ typedef struct sy_route_entry {
 bool sy_eval_put_route(sy_eval *e, sy_value value, uint32_t n, const sy_route_entry *entries, sy_error *error);
 void sy_eval_route_free(sy_eval_route *route);
 
+/* Indices of n numbers in the order of the op sort. False: no memory. */
+bool sy_eval_sort(const double *x, int64_t n, bool descending, int32_t *out, sy_error *error);
+
 /* Splits a shape at its last axis. */
 static inline uint64_t sy_last(const sy_type *type)
 {

@@ -38,6 +38,14 @@ bool sy_infer_top_k(const sy_graph *graph, sy_node *node, bool type_given, sy_er
     return true;
 }
 
+bool sy_infer_entmax(const sy_graph *graph, sy_node *node, bool type_given, sy_error *error)
+{
+    double alpha = node->attributes.alpha;
+    if (alpha != 1.5 && alpha != 2)
+        return sy_misfit(graph, node, error, "alpha must be 1.5 or 2");
+    return sy_infer_row_map(graph, node, type_given, error);
+}
+
 double sy_flops_row(const sy_graph *graph, const sy_node *node)
 {
     double n = (double)sy_type_count(sy_arg_type(graph, node, 0));
@@ -51,6 +59,8 @@ double sy_flops_row(const sy_graph *graph, const sy_node *node)
         return 3 * n;
     case SY_OP_TOP_K:
         return n * node->attributes.k;
+    case SY_OP_ENTMAX:
+        return n * 3 * 20; /* subtract, clamp, add in each pass over the row: see shaders/row.comp */
     default:
         return n;
     }
@@ -72,6 +82,45 @@ bool sy_eval_softmax(sy_eval *e, sy_value value, sy_error *error)
             o[i] /= sum;
     }
     return out;
+}
+
+/* The threshold of sorted numbers z (largest first) is that of the largest support that holds its own last element:
+ * sparsemax, arXiv 1602.02068 algorithm 1; entmax-1.5, arXiv 1905.05702 algorithm 2. */
+static double threshold(const double *x, const int32_t *order, uint64_t n, double alpha)
+{
+    double sum = 0, square = 0, result = -INFINITY;
+    for (uint64_t i = 0; i < n; i++) {
+        double k = (double)i + 1, z = (x[order[i]] - x[order[0]]) * (alpha - 1);
+        sum += z;
+        square += z * z;
+        double mean = sum / k, rest = (1 - (square - k * mean * mean)) / k;
+        double t = alpha == 2 ? (sum - 1) / k : mean - sqrt(rest > 0 ? rest : 0);
+        if (t <= z)
+            result = t;
+    }
+    return result;
+}
+
+bool sy_eval_entmax(sy_eval *e, sy_value value, sy_error *error)
+{
+    const sy_node *node = sy_eval_node(e, value);
+    uint64_t n = sy_last(&node->type), rows = sy_rows(&node->type);
+    double alpha = node->attributes.alpha;
+    const double *x = sy_eval_arg(e, value, 0);
+    double *out = sy_eval_result(e, value, error);
+    int32_t *order = malloc(n * sizeof *order);
+    bool fine =
+        order || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to sort %llu numbers.", (unsigned long long)n);
+    for (uint64_t r = 0; out && fine && r < rows; r++, x += n) {
+        fine = sy_eval_sort(x, (int64_t)n, true, order, error);
+        double t = fine ? threshold(x, order, n, alpha) : 0;
+        for (uint64_t i = 0; fine && i < n; i++) {
+            double p = fmax((x[i] - x[order[0]]) * (alpha - 1) - t, 0);
+            out[r * n + i] = alpha == 2 ? p : p * p;
+        }
+    }
+    free(order);
+    return out && fine;
 }
 
 /* The three norms differ in what is taken off and what is divided by. */
@@ -151,11 +200,16 @@ bool sy_eval_top_k(sy_eval *e, sy_value value, sy_error *error)
     uint64_t n = sy_last(sy_arg_type(e->graph, node, 0)), k = sy_last(&node->type), rows = sy_rows(&node->type);
     const double *x = sy_eval_arg(e, value, 0);
     double *out = sy_eval_result(e, value, error);
-    int32_t *best = malloc(k * sizeof *best);
+    int32_t *best = malloc(n * sizeof *best);
     if (!best)
         out = NULL, sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to choose %llu columns.", (unsigned long long)k);
     for (uint64_t r = 0; out && r < rows; r++) {
-        sy_eval_best(x + r * n, (int64_t)n, 1, (int64_t)k, best);
+        if (k <= 16)
+            sy_eval_best(x + r * n, (int64_t)n, 1, (int64_t)k, best);
+        else if (!sy_eval_sort(x + r * n, (int64_t)n, true, best, error))
+            out = NULL;
+        if (!out)
+            break;
         for (uint64_t j = 0; j < k; j++)
             out[r * k + j] = best[j];
     }

@@ -14,6 +14,11 @@ bool sy_op_is_elementwise(sy_op op)
     return op >= SY_OP_NEG && op <= SY_OP_SELECT;
 }
 
+bool sy_op_walks_rows(sy_op op)
+{
+    return op >= SY_OP_SORT && op <= SY_OP_HISTOGRAM;
+}
+
 bool sy_node_is_free(const sy_node *node)
 {
     return node->op == SY_OP_IOTA || node->op == SY_OP_STEP || node->op == SY_OP_STEP_INDEX ||

@@ -11,7 +11,8 @@
 
 enum { WINDOW = 12, CHEAP = 6 };
 
-/* The group that alone reads `value`, -1 if there are several, or a matmul or attention would have to recompute it. */
+/* The group that alone reads `value`, -1 if there are several, or one that reads each element many times over would
+ * have to recompute it. */
 static int32_t only_group(const sy_fuser *f, sy_value value, int depth)
 {
     int32_t found = -1;
@@ -20,7 +21,9 @@ static int32_t only_group(const sy_fuser *f, sy_value value, int depth)
         int32_t group = -1;
         if (f->role[user] == SY_ROLE_MEMBER) {
             sy_class class = sy_op_get(f->graph->nodes[user].op)->class;
-            group = class == SY_CLASS_MATMUL || class == SY_CLASS_ATTENTION ? -1 : f->group[user];
+            bool again =
+                class == SY_CLASS_MATMUL || class == SY_CLASS_ATTENTION || sy_op_walks_rows(f->graph->nodes[user].op);
+            group = again ? -1 : f->group[user];
         } else if (depth < 16) {
             group = only_group(f, user, depth + 1);
         }

@@ -97,7 +97,7 @@ static bool fine_for(const sy_fuser *f, sy_value value, sy_value reader)
     const sy_node *node = &f->graph->nodes[reader];
     uint64_t own = sy_type_count(&f->graph->nodes[value].type);
     uint32_t cost = f->cost[value];
-    if (cost > LONGEST)
+    if (cost > LONGEST || sy_op_walks_rows(node->op))
         return false;
     switch (sy_op_get(node->op)->class) {
     case SY_CLASS_MATMUL: {
@@ -135,7 +135,7 @@ static bool read_by_maps(const sy_fuser *f, sy_value value, int depth)
         sy_value user = f->users[i];
         sy_class class = sy_op_get(f->graph->nodes[user].op)->class;
         bool small = sy_type_count(&f->graph->nodes[user].type) <= TINY;
-        if (!small ||
+        if (!small || sy_op_walks_rows(f->graph->nodes[user].op) ||
             (class != SY_CLASS_MAP && (class != SY_CLASS_VIEW || depth == 16 || !read_by_maps(f, user, depth + 1))))
             return false;
     }
@@ -148,7 +148,7 @@ bool sy_fuse_pull(sy_fuser *f, sy_value value)
     bool heavy = !sy_op_is_elementwise(node->op);
     f->cost[value] = weight(node) + cost_of_args(f, node, &heavy);
     f->heavy[value] = heavy;
-    if (f->is_end[value] || f->first_user[value] == f->first_user[value + 1])
+    if (sy_op_walks_rows(node->op) || f->is_end[value] || f->first_user[value] == f->first_user[value + 1])
         return false;
     if (node->op == SY_OP_CAST && f->role[sy_fuse_through_views(f, node->args[0])] == SY_ROLE_STORED)
         return true; /* a narrow weight: storing it wide is what the narrow type was there to avoid */

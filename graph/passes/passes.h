@@ -10,6 +10,7 @@ bool sy_pass_select_taps(sy_plan *plan, sy_error *error);
 bool sy_pass_simplify(sy_plan *plan, sy_error *error);
 bool sy_pass_merge_matmuls(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_routes(sy_plan *plan, sy_error *error);
+bool sy_pass_lower_rows(sy_plan *plan, sy_error *error);
 bool sy_pass_hoist(sy_plan *plan, sy_error *error);
 bool sy_pass_fuse(sy_plan *plan, sy_error *error);
 bool sy_pass_order(sy_plan *plan, sy_error *error);
@@ -21,6 +22,7 @@ bool sy_pass_program(sy_plan *plan, sy_error *error);
 
 /* Facts of ops that several passes ask for. */
 bool sy_op_is_elementwise(sy_op op); /* each element of the result from the same element of each argument (broadcast) */
+bool sy_op_walks_rows(sy_op op);     /* each element of the result from a loop over its row: never recomputed */
 /* Work that needs a dispatch by right: no leaf, no view, nothing computed at load time. */
 bool sy_node_costs(const sy_node *node);
 /* Made where it is read, never stored: iota, constants of one value, step values, step index. */

@@ -16,6 +16,8 @@ const sy_pass sy_pipeline[] = {
      sy_pass_merge_matmuls, SY_STAGE_SOURCE},
     {"lower_routes", "chains of route producers become selections and one route.build", sy_pass_lower_routes,
      SY_STAGE_LOWERED},
+    {"lower_rows", "sorts, long scans and large top_k become steps whose loops are short", sy_pass_lower_rows,
+     SY_STAGE_LOWERED},
     {"simplify_lowered", "simplify once more, what lowering made", sy_pass_simplify, SY_STAGE_LOWERED},
     {"hoist", "what depends on weights alone is computed when they are loaded; weights in the layout kernels want",
      sy_pass_hoist, SY_STAGE_LOWERED},

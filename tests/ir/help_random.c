@@ -258,6 +258,22 @@ static sy_value make_map(maker *m, sy_op op)
                                 range(m, 0, 9), SY_T(SY_F32, 2, 3, range(m, 1, 9)));
     case SY_OP_TOP_K:
         return sy_top_k(m->g, x, range(m, 1, type.dim[type.rank - 1]));
+    case SY_OP_ENTMAX:
+        return sy_entmax(m->g, x, help_next(&m->r, 2) ? 1.5 : 2);
+    case SY_OP_HISTOGRAM:
+        type.dtype = SY_I32;
+        return sy_histogram(m->g, leaf(m, type), range(m, 1, 5));
+    case SY_OP_SORT_PLACE:
+        type.dtype = SY_I32;
+        return sy_unary(m->g, op, leaf(m, type));
+    case SY_OP_SORT_MERGE:
+        type.dtype = SY_I32;
+        return sy_graph_add(m->g, op, (sy_value[]){x, leaf(m, type)}, 2,
+                            &(sy_attributes){.length = range(m, 1, 5), .order = range(m, 0, 1)}, NULL, NULL);
+    case SY_OP_SORT:
+    case SY_OP_SORT_RANK:
+    case SY_OP_CUMSUM:
+        return sy_unary(m->g, op, x);
     default:
         if (sy_op_get(op)->least == 2)
             return sy_binary(m->g, op, x, partner(m, x));

@@ -517,13 +517,46 @@ static sy_value make_image(help_case *c, sy_op op)
 static sy_value make_row(help_case *c, sy_op op)
 {
     sy_type type = shape(c, op == SY_OP_TOP_K ? SY_F32 : float_dtype(c));
+    int32_t n = type.dim[type.rank - 1];
     if (op == SY_OP_TOP_K)
-        return sy_top_k(c->graph, leaf_of(c, spaced(c, type, -5, 5)),
-                        range(c, 1, type.dim[type.rank - 1] < 9 ? type.dim[type.rank - 1] : 9));
+        return sy_top_k(c->graph, leaf_of(c, spaced(c, type, -5, 5)), range(c, 1, n < 9 || word(c) % 4 == 0 ? n : 9));
+    if (op == SY_OP_ENTMAX) {
+        c->tolerance = 1e-4; /* where the support begins p is the square of a difference next to 0 */
+        return sy_entmax(c->graph, input(c, type, -4, 4), coin(c) ? 1.5 : 2);
+    }
     bool norm = op == SY_OP_LAYER_NORM || op == SY_OP_RMS_NORM || op == SY_OP_L2_NORMALISE;
     if (op == SY_OP_LAYER_NORM) /* of one number it divides nothing by almost nothing */
         type.dim[type.rank - 1] += 3;
     return sy_row(c->graph, op, input(c, type, -4, 4), norm ? (coin(c) ? 1e-6 : 1e-3) : 0);
+}
+
+/* Rows of any length, some longer than what one step of the lowered op walks. */
+static sy_value make_walk(help_case *c, sy_op op)
+{
+    static const int32_t lengths[] = {1, 5, 64, 100, 130, 256, 257, 384, 700, 1500};
+    int32_t n = lengths[word(c) % 10], rows = range(c, 1, 5), run = coin(c) ? 0 : ragged(c, 128);
+    sy_type type = coin(c) ? SY_T(SY_F32, rows, n) : SY_T(SY_F32, 2, rows, n);
+    sy_attributes a = {.order = coin(c), .length = run}, at = {.length = run};
+    sy_value x;
+    switch (op) {
+    case SY_OP_HISTOGRAM:
+        type.dtype = SY_I32;
+        return sy_histogram(c->graph, input(c, type, -2, 40), range(c, 1, 37));
+    case SY_OP_CUMSUM:
+        type.dtype = coin(c) ? SY_F32 : coin(c) ? SY_I32 : SY_BF16;
+        return sy_cumsum(c->graph, input(c, type, type.dtype == SY_I32 ? -900 : 0, type.dtype == SY_I32 ? 900 : 1));
+    case SY_OP_SORT:
+        return sy_sort(c->graph, leaf_of(c, spaced(c, type, -5, 5)), coin(c));
+    default:
+        x = leaf_of(c, spaced(c, type, -5, 5));
+        if (op == SY_OP_SORT_MERGE)
+            a.length = at.length = run ? run : n;
+        sy_value ids = sy_graph_add(c->graph, SY_OP_SORT_RANK, &x, 1, &a, NULL, NULL);
+        if (op == SY_OP_SORT_RANK)
+            return ids;
+        ids = sy_graph_add(c->graph, SY_OP_SORT_PLACE, &ids, 1, &at, NULL, NULL);
+        return op == SY_OP_SORT_PLACE ? ids : sy_graph_add(c->graph, op, (sy_value[]){x, ids}, 2, &a, NULL, NULL);
+    }
 }
 
 /* ---- routes ---- */
@@ -698,6 +731,13 @@ static sy_value make(help_case *c, sy_op op, uint64_t seed)
         return make_take_last(c);
     case SY_OP_RANDOM_NORMAL:
         return make_random(c);
+    case SY_OP_SORT:
+    case SY_OP_SORT_RANK:
+    case SY_OP_SORT_PLACE:
+    case SY_OP_SORT_MERGE:
+    case SY_OP_CUMSUM:
+    case SY_OP_HISTOGRAM:
+        return make_walk(c, op);
     case SY_OP_MATMUL:
         return make_matmul(c);
     case SY_OP_ATTENTION:

@@ -416,6 +416,94 @@ static real top_k(const thing *t, const int32_t *ix)
     return NAN;
 }
 
+/* By the definition: the threshold at which the row sums to 1, by halving. */
+static real entmax(const thing *t, const int32_t *ix)
+{
+    int32_t n;
+    uint64_t row = row_of(t, ix, &n);
+    real alpha = t->node->attributes.alpha, low = -1e9L, high = 1e9L;
+    for (int i = 0; i < 200; i++) {
+        real sum = 0, middle = (low + high) / 2;
+        for (int32_t k = 0; k < n; k++)
+            sum += powl(fmaxl((alpha - 1) * at(t, 0, row + (uint64_t)k) - middle, 0), 1 / (alpha - 1));
+        *(sum > 1 ? &low : &high) = middle;
+    }
+    return powl(fmaxl((alpha - 1) * arg(t, 0, ix) - low, 0), 1 / (alpha - 1));
+}
+
+/* Whether number i of the row comes before number k in the order of sort. */
+static bool sorts_before(const thing *t, const double *x, int32_t i, int32_t k)
+{
+    if (x[i] == x[k])
+        return i < k;
+    return t->node->attributes.order ? x[i] > x[k] : x[i] < x[k];
+}
+
+static void run_of(int32_t run, int32_t n, int32_t i, int32_t *begin, int32_t *end)
+{
+    run = run < 1 || run > n ? n : run;
+    *begin = i / run * run;
+    *end = *begin + run < n ? *begin + run : n;
+}
+
+static int32_t sorts_after(const thing *t, const double *x, int32_t begin, int32_t end, int32_t i)
+{
+    int32_t before = 0;
+    for (int32_t k = begin; k < end; k++)
+        before += k != i && sorts_before(t, x, k, i);
+    return before;
+}
+
+static real sort(const thing *t, const int32_t *ix)
+{
+    int32_t n, last = t->node->type.rank - 1, run = t->node->attributes.length, begin, end;
+    const double *x = t->eval->tensor[t->node->args[0]] + row_of(t, ix, &n);
+    run_of(t->node->op == SY_OP_SORT ? 0 : 2 * run, n, ix[last], &begin, &end);
+    for (int32_t i = begin; i < end; i++)
+        if (sorts_after(t, x, begin, end, i) == ix[last] - begin)
+            return i;
+    return NAN;
+}
+
+static real sort_rank(const thing *t, const int32_t *ix)
+{
+    int32_t n, i = ix[t->node->type.rank - 1], begin, end;
+    const double *x = t->eval->tensor[t->node->args[0]] + row_of(t, ix, &n);
+    run_of(t->node->attributes.length, n, i, &begin, &end);
+    return sorts_after(t, x, begin, end, i);
+}
+
+static real sort_place(const thing *t, const int32_t *ix)
+{
+    int32_t n, place = ix[t->node->type.rank - 1], begin, end;
+    const double *rank = t->eval->tensor[t->node->args[0]] + row_of(t, ix, &n);
+    run_of(t->node->attributes.length, n, place, &begin, &end);
+    for (int32_t i = begin; i < end; i++)
+        if (rank[i] == place - begin)
+            return i;
+    return 0;
+}
+
+static real cumsum(const thing *t, const int32_t *ix)
+{
+    int32_t n;
+    uint64_t row = row_of(t, ix, &n);
+    real sum = 0;
+    for (int32_t i = 0; i <= ix[t->node->type.rank - 1]; i++)
+        sum += at(t, 0, row + (uint64_t)i);
+    return sum;
+}
+
+static real histogram(const thing *t, const int32_t *ix)
+{
+    int32_t n, last = t->node->type.rank - 1;
+    uint64_t row = row_of(t, ix, &n);
+    real count = 0;
+    for (int32_t i = 0; i < n; i++)
+        count += at(t, 0, row + (uint64_t)i) == ix[last];
+    return count;
+}
+
 /* ---- what reads routes ---- */
 
 static real grouped_matmul(const thing *t, const int32_t *ix)
@@ -767,6 +855,13 @@ static const struct {
     [SY_OP_CONV] = {conv},
     [SY_OP_ATTENTION] = {attention},
     [SY_OP_ROUTE_ATTENTION] = {route_attention},
+    [SY_OP_SORT] = {sort},
+    [SY_OP_SORT_RANK] = {sort_rank},
+    [SY_OP_SORT_PLACE] = {sort_place},
+    [SY_OP_SORT_MERGE] = {sort},
+    [SY_OP_CUMSUM] = {cumsum},
+    [SY_OP_HISTOGRAM] = {histogram},
+    [SY_OP_ENTMAX] = {entmax},
     [SY_OP_SOFTMAX] = {softmax},
     [SY_OP_LAYER_NORM] = {layer_norm},
     [SY_OP_RMS_NORM] = {rms_norm},
