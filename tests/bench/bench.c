@@ -1,4 +1,4 @@
-/* switchyard_bench matmul|moe|model [FILE]: figures of the README, each with the goal beside it. */
+/* switchyard_bench matmul|moe|conv|model [FILE]: figures of the README, each with the goal beside it. */
 #include "tests/bench/bench.h"
 
 #include "graph/emit/embedded.h"
@@ -264,16 +264,16 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
     bench b;
-    if (!strcmp(what, "matmul") || !strcmp(what, "moe") || !strcmp(what, "model")) {
+    if (!strcmp(what, "matmul") || !strcmp(what, "moe") || !strcmp(what, "conv") || !strcmp(what, "model")) {
         bench_open(&b);
         int status = !strcmp(what, "matmul") ? bench_matmul(&b)
-                     : !strcmp(what, "moe")
-                         ? bench_moe(&b)
+                     : !strcmp(what, "moe")    ? bench_moe(&b)
+                     : !strcmp(what, "conv")   ? bench_conv(&b)
                          : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | moe | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | moe | conv | model [FILE.safetensors]\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

@@ -57,6 +57,7 @@ void bench_print(const char *what, double got, const char *unit, double goal, bo
 
 int bench_matmul(bench *b);
 int bench_moe(bench *b);
+int bench_conv(bench *b);
 int bench_model(bench *b, const char *path);
 
 #endif
