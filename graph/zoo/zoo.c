@@ -28,6 +28,8 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"v-moe", "V-MoE: a vision transformer with experts of limited room, first come or most certain first",
      sy_v_moe_build},
     {"expert-choice", "the same with experts that choose their tokens", sy_expert_choice_build},
+    {"biformer", "BiFormer: a pyramid whose image regions attend to the regions of the nearest mean keys",
+     sy_biformer_build},
     {NULL, NULL, NULL},
 };
 
