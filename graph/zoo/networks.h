@@ -51,6 +51,9 @@ sy_value sy_tread_build(sy_graph *g, const sy_network_config *config, const sy_z
 
 bool sy_v_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_expert_choice_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_adm_recognise(const struct sy_safetensors *file);
+bool sy_adm_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
 bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 

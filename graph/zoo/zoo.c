@@ -21,6 +21,8 @@ const sy_network sy_zoo_networks[] = {
      NULL, sy_promoe_configure, sy_promoe_ec_build},
     {"tread", "TREAD: DiT trained with tokens routed past blocks; setting tread does so again (only by metadata)", NULL,
      sy_tread_configure, sy_tread_build},
+    {"adm", "ADM: the U-Net of guided-diffusion, by class, by words or of nothing", sy_adm_recognise, sy_adm_configure,
+     sy_adm_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Write the fixtures of U-Nets: reduced networks with random weights and what unets.py and its neighbours give.
+
+    python3 tools/reference/unet_fixtures.py [NAME …]      (torch 2.13.0)
+"""
+import json
+import sys
+
+import torch
+
+import fixture
+import unets
+
+ADM = dict(width=8, mult=(1, 2), blocks=1, attention=(1,), groups=4, channels=3)
+WORDS = "a cat with tears of joy and two red hearts".split()
+TUNING, FREEU = (0.6, 0.95), (1.3, 1.4, 0.9, 0.2)
+ADMS = {
+    "adm": dict(ADM, out=6, classes=5, head_channels=8),
+    "adm_words": dict(ADM, out=3, classes=len(WORDS) + 1, heads=2, order="new", patch=2),
+    "adm_plain": dict(ADM, out=3, heads=1, scale_shift=False, updown=False),
+    "skip_tuning": dict(ADM, mult=(1, 1, 1), attention=(), out=3, heads=2, tuning=TUNING),
+    "freeu": dict(ADM, out=3, heads=2, freeu=FREEU + (2,)),
+    "freeu_levels": dict(ADM, mult=(1, 1), attention=(), out=3, heads=2, freeu=FREEU + (1,)),
+}
+
+
+def exact(values):
+    """f64 of numbers that f32 holds."""
+    return torch.tensor(values, dtype=torch.float32).double()
+
+
+def half(weights):
+    """The weights in f16, as the file keeps them, and the f64 that the reference computes with."""
+    stored = {k: v.half() for k, v in weights.items()}
+    return stored, {k: v.double() for k, v in stored.items()}
+
+
+def words(prompts, room):
+    ids = torch.tensor([p + [-1] * (room - len(p)) for p in prompts])
+    weights = (ids >= 0).float() / (ids >= 0).sum(1, keepdim=True)
+    return ids, weights.double()
+
+
+def adm(name):
+    config, side = ADMS[name], 8
+    stored, w = half(fixture.draw_all(unets.adm_shapes(**config), 3))
+    told = {"architecture": "adm", "image_size": side, "norm_groups": config["groups"]}
+    told |= {"attention_order": config["order"]} if "order" in config else {}
+    told |= {"patch_size": config["patch"], "image_size": 2 * side} if "patch" in config else {}
+    told |= {"num_heads": config["heads"]} if "heads" in config else {"num_head_channels": config["head_channels"]}
+    told |= {"skip_tuning": ",".join(map(str, config["tuning"]))} if "tuning" in config else {}
+    told |= {"freeu": ",".join(map(str, config["freeu"]))} if "freeu" in config else {}
+    net = unets.ADM(w, **{k: v for k, v in config.items() if k not in ("channels", "out", "classes")})
+    x = fixture.draw((2, 3, told["image_size"], told["image_size"]), "x")
+    inputs, label = {"x": x, "time": exact([731, 3])}, None
+    if name == "adm_words":
+        label = [[1, 2, 5, 5], [len(WORDS)]]
+        ids, weights = words(label, 6)
+        inputs |= {"time": exact([1000, 62.5]), "label": ids, "label_weights": weights}
+        told |= {"vocabulary": json.dumps(WORDS), "words_per_prompt": 6, "objective": "flow"}
+    else:
+        label = [[4], [0]] if "classes" in config else None
+        inputs["label"] = torch.tensor([4, 0])
+    y = net(x, inputs["time"], label)
+    fixture.save(name, stored, inputs, {"output": y}, taps=net.taps, metadata=told)
+
+
+def main():
+    for name in sys.argv[1:] or list(ADMS):
+        adm(name)
+
+
+if __name__ == "__main__":
+    main()
