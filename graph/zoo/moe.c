@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_type type)
+sy_value sy_experts_stack(sy_graph *g, const char *prefix, const char *name, int32_t experts, sy_type type)
 {
     sy_value each[SY_ZOO_MAX_EXPERTS];
     if (experts < 1 || experts > SY_ZOO_MAX_EXPERTS) {
@@ -13,11 +13,16 @@ sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_typ
         return 0;
     }
     for (int32_t e = 0; e < experts; e++) {
-        sy_scope_push(g, "experts.%d", e);
+        sy_scope_push(g, "%s%d", prefix, e);
         each[e] = sy_param(g, name, type);
         sy_scope_pop(g);
     }
     return sy_stack(g, each, (uint32_t)experts);
+}
+
+sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_type type)
+{
+    return sy_experts_stack(g, "experts.", name, experts, type);
 }
 
 sy_value sy_experts_linear(sy_graph *g, sy_value x, sy_value route, bool gather, const char *name, int32_t out,

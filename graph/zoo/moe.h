@@ -5,7 +5,9 @@
 
 #include "graph/ir/build.h"
 
-/* "experts.0.<name>", "experts.1.<name>" … stacked on a new leading axis; done once, when weights are loaded. */
+/* "<prefix>0.<name>", "<prefix>1.<name>" … stacked on a new leading axis; done once, when weights are loaded. */
+sy_value sy_experts_stack(sy_graph *g, const char *prefix, const char *name, int32_t experts, sy_type type);
+/* The same with the prefix "experts.". */
 sy_value sy_experts_param(sy_graph *g, const char *name, int32_t experts, sy_type type);
 
 /* x W^T (+ b) with the W and b "experts.E.<name>.weight", ".bias" of each slot's expert E. `gather`: x is [rows, in]

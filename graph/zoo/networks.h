@@ -57,6 +57,10 @@ sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo
 
 bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
+bool sy_switch_transformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_deepseek_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_megablocks_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+
 /* x as f32; no op where it is f32 already. */
 sy_value sy_zoo_f32(sy_graph *g, sy_value x);
 /* The parameter of that name as f32, for element-wise use. */

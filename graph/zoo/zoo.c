@@ -27,6 +27,10 @@ const sy_network sy_zoo_networks[] = {
 };
 
 const sy_graph_network sy_zoo_graph_networks[] = {
+    {"switch-transformer", "Switch Transformer's encoder: T5 whose tokens go to one expert each, while there is room",
+     sy_switch_transformer_build},
+    {"deepseekmoe", "DeepSeekMoE: a language model of many small experts and shared ones", sy_deepseek_moe_build},
+    {"megablocks", "MegaBlocks: one mixture that drops no token, whatever the load", sy_megablocks_build},
     {"v-moe", "V-MoE: a vision transformer with experts of limited room, first come or most certain first",
      sy_v_moe_build},
     {"expert-choice", "the same with experts that choose their tokens", sy_expert_choice_build},
