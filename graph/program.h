@@ -15,6 +15,7 @@
  *   OUTPUT   read by the host after a run; step outputs have one slice a step */
 typedef enum sy_space { SY_SPACE_ARENA, SY_SPACE_STATE, SY_SPACE_WEIGHT, SY_SPACE_INPUT, SY_SPACE_STEP, SY_SPACE_OUTPUT, SY_SPACE_COUNT } sy_space;
 
+enum { SY_SPACE_BUFFERS = 128 }; /* most buffers of a space */
 enum { SY_STEP_TABLE_WORD = 4 }; /* the step table begins at this word of the STEP space */
 
 /* A range of one buffer. Offsets keep the device's offset alignment; ranges keep its largest range. */
@@ -102,7 +103,7 @@ typedef struct sy_program {
     uint32_t n_inputs, n_states, n_outputs;
     const char *const *step_columns; /* columns of the step table this program reads, in the order of sy_compile_params */
     uint32_t n_step_columns;
-    uint64_t space_bytes[SY_SPACE_COUNT][16]; /* size of each buffer of each space; 0: not used */
+    uint64_t space_bytes[SY_SPACE_COUNT][SY_SPACE_BUFFERS]; /* size of each buffer of each space; 0: not used */
     sy_program_stats stats;
     const sy_pass_time *passes; /* what compiling cost, pass by pass */
     uint32_t n_passes;

@@ -118,9 +118,11 @@ static void lay_out_weights(sy_rewrite *rewrite, sy_value *columns_first)
 }
 
 /* Cheap where it is read, or large to keep? `as_weight`: read as the right argument of a matmul, where it must be
- * plain. */
-static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weight)
+ * plain. What is cut from something larger than `most` bytes, all that a device binds at once, must be kept. */
+static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weight, uint64_t most)
 {
+    if (node->op == SY_OP_SLICE && sy_type_bytes(&graph->nodes[node->args[0]].type) > most)
+        return false;
     if (widens(graph, node))
         return true;
     if (node->op == SY_OP_RESHAPE || node->op == SY_OP_SLICE || node->op == SY_OP_BROADCAST)
@@ -134,7 +136,7 @@ static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weig
 }
 
 /* Marks what is computed early, then takes back from the users' side what is better read. */
-static bool mark(sy_graph *graph, sy_error *error)
+static bool mark(sy_graph *graph, uint64_t most, sy_error *error)
 {
     enum { READ = 1, READ_AS_WEIGHT = 2, READ_EARLY = 4, READ_AS_PANELS = 8 };
     unsigned char *read = calloc(graph->n_nodes, 1);
@@ -148,7 +150,7 @@ static bool mark(sy_graph *graph, sy_error *error)
         sy_node *node = &graph->nodes[v];
         bool panels = reads_panels(graph, node);
         if (node->load_time && read[v] && !(read[v] & READ_EARLY) &&
-            (panels || (read[v] & READ_AS_PANELS) || better_read(graph, node, read[v] & READ_AS_WEIGHT)))
+            (panels || (read[v] & READ_AS_PANELS) || better_read(graph, node, read[v] & READ_AS_WEIGHT, most)))
             node->load_time = false;
         bool matmul = sy_op_get(node->op)->class == SY_CLASS_MATMUL;
         bool cast_weight = node->op == SY_OP_CAST && (read[v] & READ_AS_WEIGHT);
@@ -173,5 +175,6 @@ bool sy_pass_hoist(sy_plan *plan, sy_error *error)
     else
         sy_no_memory(&rewrite.graph->error);
     free(columns_first);
-    return sy_rewrite_end(&rewrite, plan, error) && sy_rewrite_sweep(plan, error) && mark(plan->graph, error);
+    uint64_t most = plan->limits.storage_range ? plan->limits.storage_range : UINT64_MAX;
+    return sy_rewrite_end(&rewrite, plan, error) && sy_rewrite_sweep(plan, error) && mark(plan->graph, most, error);
 }

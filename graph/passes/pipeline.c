@@ -19,6 +19,7 @@ const sy_pass sy_pipeline[] = {
     {"lower_rows", "sorts, long scans and large top_k become steps whose loops are short", sy_pass_lower_rows,
      SY_STAGE_LOWERED},
     {"simplify_lowered", "simplify once more, what lowering made", sy_pass_simplify, SY_STAGE_LOWERED},
+    {"split_weights", "weights larger than one binding are read in pieces", sy_pass_split_weights, SY_STAGE_LOWERED},
     {"hoist", "what depends on weights alone is computed when they are loaded; weights in the layout kernels want",
      sy_pass_hoist, SY_STAGE_LOWERED},
     {"fuse", "ops become groups, one dispatch each: prologue, anchors, epilogue", sy_pass_fuse, SY_STAGE_FUSED},

@@ -81,7 +81,7 @@ typedef struct sy_plan {
     struct sy_route_use {
         uint32_t tile_rows, n_consumers, columns[SY_ROUTE_CONSUMERS];
     } * route_uses; /* by value */
-    uint64_t space_bytes[SY_SPACE_COUNT][16];
+    uint64_t space_bytes[SY_SPACE_COUNT][SY_SPACE_BUFFERS];
     sy_program_stats stats;
     sy_arena arena;      /* of groups, places and all else that is not the graph's; the program takes it over */
     sy_emitted *emitted; /* by group, after the pass emit */

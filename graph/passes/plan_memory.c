@@ -61,13 +61,13 @@ static bool append(sy_plan *plan, sy_space space, sy_value value, uint64_t bytes
     bytes = round_up(bytes, TEXEL);
     if (!check_size(plan, value, bytes, error))
         return false;
-    while (buffer < 15 && sizes[buffer + 1])
+    while (buffer + 1 < SY_SPACE_BUFFERS && sizes[buffer + 1])
         buffer++;
     uint64_t offset = round_up(sizes[buffer], alignment(plan));
     if (offset + bytes > largest_buffer(plan)) {
-        if (++buffer == 16)
-            return sy_fail(error, SY_CODE_UNAVAILABLE, "the network needs more than 16 allocations of %llu bytes.",
-                           (unsigned long long)largest_buffer(plan));
+        if (++buffer == SY_SPACE_BUFFERS)
+            return sy_fail(error, SY_CODE_UNAVAILABLE, "the network needs more than %d allocations of %llu bytes.",
+                           SY_SPACE_BUFFERS, (unsigned long long)largest_buffer(plan));
         offset = 0;
     }
     plan->places[value] = (sy_place){space, buffer, offset, bytes};
@@ -208,9 +208,10 @@ static bool best_gap(const sy_plan *plan, const life *const *met, uint32_t n, ui
 }
 
 /* One attempt, in the order of `lives`: offsets into lives, the sum of buffer sizes out. */
-static bool attempt(const sy_plan *plan, life *lives, uint32_t n, const life **met, uint64_t sizes[16], uint64_t *total)
+static bool attempt(const sy_plan *plan, life *lives, uint32_t n, const life **met, uint64_t sizes[SY_SPACE_BUFFERS],
+                    uint64_t *total)
 {
-    memset(sizes, 0, 16 * sizeof *sizes);
+    memset(sizes, 0, SY_SPACE_BUFFERS * sizeof *sizes);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t n_met = 0, buffer = 0;
         for (uint32_t j = 0; j < i; j++)
@@ -218,14 +219,14 @@ static bool attempt(const sy_plan *plan, life *lives, uint32_t n, const life **m
                 met[n_met++] = &lives[j];
         qsort(met, n_met, sizeof *met, by_place);
         while (!best_gap(plan, met, n_met, buffer, lives[i].bytes, &lives[i].offset))
-            if (++buffer == 16)
+            if (++buffer == SY_SPACE_BUFFERS)
                 return false;
         lives[i].buffer = buffer;
         uint64_t end = lives[i].offset + lives[i].bytes;
         sizes[buffer] = end > sizes[buffer] ? end : sizes[buffer];
     }
     *total = 0;
-    for (uint32_t b = 0; b < 16; b++)
+    for (uint32_t b = 0; b < SY_SPACE_BUFFERS; b++)
         *total += sizes[b];
     return true;
 }
@@ -249,7 +250,7 @@ static bool place_arena(sy_plan *plan, life *lives, uint32_t n, const life **met
     static int (*const orders[])(const void *, const void *) = {by_size, by_length, by_birth};
     enum { ORDERS = sizeof orders / sizeof *orders, MOVES = 16, MANY = 2000 };
     uint32_t moves = n < MANY ? MOVES : 1; /* an attempt is quadratic */
-    uint64_t total, sizes[16];
+    uint64_t total, sizes[SY_SPACE_BUFFERS];
     for (uint32_t i = 0; i < n; i++)
         if (!check_size(plan, lives[i].value, lives[i].bytes, error))
             return false;
@@ -266,8 +267,8 @@ static bool place_arena(sy_plan *plan, life *lives, uint32_t n, const life **met
             plan->places[lives[i].value] = (sy_place){SY_SPACE_ARENA, lives[i].buffer, lives[i].offset, lives[i].bytes};
     }
     if (*best == UINT64_MAX)
-        return sy_fail(error, SY_CODE_UNAVAILABLE, "activations need more than 16 allocations of %llu bytes.",
-                       (unsigned long long)largest_buffer(plan));
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "activations need more than %d allocations of %llu bytes.",
+                       SY_SPACE_BUFFERS, (unsigned long long)largest_buffer(plan));
     return true;
 }
 
@@ -300,7 +301,7 @@ static void count_space(sy_plan *plan)
     const sy_space spaces[] = {SY_SPACE_WEIGHT, SY_SPACE_STATE, SY_SPACE_OUTPUT};
     uint64_t *totals[] = {&plan->stats.weight_bytes, &plan->stats.state_bytes, &plan->stats.output_bytes};
     for (int i = 0; i < 3; i++)
-        for (int b = 0; b < 16; b++)
+        for (int b = 0; b < SY_SPACE_BUFFERS; b++)
             *totals[i] += plan->space_bytes[spaces[i]][b];
 }
 

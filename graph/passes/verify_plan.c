@@ -117,7 +117,7 @@ static bool check_place(const sy_plan *plan, sy_value v, sy_error *error)
     if (p->offset % plan->limits.offset_alignment)
         return sy_fail(error, SY_CODE_INTERNAL, "%%%u lies at %llu, which is not aligned.", v,
                        (unsigned long long)p->offset);
-    if (p->buffer >= 16 || p->offset + p->size > plan->space_bytes[p->space][p->buffer])
+    if (p->buffer >= SY_SPACE_BUFFERS || p->offset + p->size > plan->space_bytes[p->space][p->buffer])
         return sy_fail(error, SY_CODE_INTERNAL, "%%%u reaches beyond its buffer.", v);
     return true;
 }

@@ -17,7 +17,7 @@
 #include "src/run/share.h"
 
 /* Programs by number: init, then the step programs; timings are of the first of them. */
-enum { SY_PROGRAMS = SY_SESSION_PROGRAMS + 1, SY_INIT = 0, SY_STEP = 1, SY_SPACE_BUFFERS = SY_SHARED_BUFFERS };
+enum { SY_PROGRAMS = SY_SESSION_PROGRAMS + 1, SY_INIT = 0, SY_STEP = 1 };
 _Static_assert((int)SY_PROGRAMS <= (int)SY_SHARED_PROGRAMS, "all programs of a session share weights");
 
 /* A command buffer that is replayed: n dispatches of a program from `first` on, or a part of one: the workgroups from

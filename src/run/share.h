@@ -5,7 +5,7 @@
 #include "graph/base/arena.h"
 #include "graph/program.h"
 
-enum { SY_SHARED_PROGRAMS = 16, SY_SHARED_BUFFERS = 16 };
+enum { SY_SHARED_PROGRAMS = 16, SY_SHARED_BUFFERS = SY_SPACE_BUFFERS };
 
 typedef struct sy_weight_id {
     uint32_t program, weight;

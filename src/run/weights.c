@@ -239,6 +239,33 @@ static bool fill_concat(loader *l, const sy_node *n, const view *dst, sy_error *
     return true;
 }
 
+/* A box of a parameter, row by row, so that of a large tensor only the box is read. */
+static bool fill_slice(loader *l, sy_value value, const view *dst, sy_error *error)
+{
+    const sy_node *n = &l->graph->nodes[value], *param = &l->graph->nodes[n->args[0]];
+    const sy_stored_tensor *t = param->op == SY_OP_PARAM ? stored(l->file, param, error) : NULL;
+    if (param->op != SY_OP_PARAM || (t && t->dtype != param->type.dtype && param->type.dtype != SY_F32))
+        return evaluate(l, value, dst, error);
+    uint64_t count = sy_type_count(&n->type), size = t && t->dtype == SY_F32 ? 4 : 2, at;
+    int inner = n->type.rank - 1;
+    float *packed = t ? malloc(count * sizeof *packed) : NULL;
+    if (!packed)
+        return t && sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to rearrange weights");
+    for (uint64_t row = 0, run = (uint64_t)n->type.dim[inner]; row < count / run; row++) {
+        uint64_t rest = row, stride = (uint64_t)param->type.dim[inner];
+        at = (uint64_t)n->attributes.ints[inner];
+        for (int i = inner - 1; i >= 0; i--) {
+            at += (rest % (uint64_t)n->type.dim[i] + (uint64_t)n->attributes.ints[i]) * stride;
+            rest /= (uint64_t)n->type.dim[i];
+            stride *= (uint64_t)param->type.dim[i];
+        }
+        sy_convert_floats(t->dtype, (const uint8_t *)t->data + at * size, SY_F32, run, packed + row * run);
+    }
+    scatter(dst, packed);
+    free(packed);
+    return true;
+}
+
 /* The argument of a reshape lies packed, or is made packed first and spread then. */
 static bool fill_reshape(loader *l, const sy_node *n, const view *dst, sy_error *error)
 {
@@ -274,6 +301,8 @@ static bool fill(loader *l, sy_value value, const view *dst, sy_error *error)
         return fill_concat(l, n, dst, error);
     case SY_OP_RESHAPE:
         return fill_reshape(l, n, dst, error);
+    case SY_OP_SLICE:
+        return fill_slice(l, value, dst, error);
     case SY_OP_TRANSPOSE:
         for (int i = 0; i < n->type.rank; i++) {
             turned.dim[n->attributes.ints[i]] = dst->dim[i];

@@ -26,6 +26,7 @@ typedef struct run {
     sy_graph *graph;
     sy_program *program;
     sy_session *session;
+    uint32_t n_weights; /* of the program made last */
 } run;
 
 static bool write_input(sy_session *session, const sy_io *io, const double *values, sy_error *error)
@@ -47,16 +48,19 @@ static bool write_input(sy_session *session, const sy_io *io, const double *valu
     return ok;
 }
 
-static bool start(run *r, const fixture *f, sy_vk_device *device, int32_t batch, sy_error *error)
+static bool start(run *r, const fixture *f, sy_vk_device *device, int32_t batch, uint64_t range, sy_error *error)
 {
+    sy_limits limits = device->plan->limits;
+    limits.storage_range = range ? range : limits.storage_range;
     r->graph = fixture_graph(f, batch);
-    sy_compile_params params = {.limits = &device->plan->limits,
+    sy_compile_params params = {.limits = &limits,
                                 .taps = route_taps,
                                 .n_taps = f->config.experts ? 1 : 0,
                                 .cache_directory = cache_directory()};
     r->program = sy_compile(r->graph, &params, error);
     if (!r->program)
         return false;
+    r->n_weights = r->program->n_weights;
     sy_session_params session = {
         .device = device, .step = r->program, .weights = f->file, .cache_directory = cache_directory()};
     r->session = sy_session_create(&session, error);
@@ -146,7 +150,7 @@ static void check_singles(const fixture *f, sy_vk_device *device, const double *
 {
     sy_error error = {0};
     run r = {0};
-    bool ok = start(&r, f, device, 1, &error);
+    bool ok = start(&r, f, device, 1, 0, &error);
     for (int32_t i = 0; ok && i < f->batch; i++) {
         uint64_t count;
         ok = evaluate(&r, f, i, &error);
@@ -164,9 +168,10 @@ static void check_singles(const fixture *f, sy_vk_device *device, const double *
 }
 
 /* With a bound so low that most dispatches are given to the device in parts, grouped ones among them: the same bytes.
- */
+ * And with so little bound at once that the stacks of experts are read in pieces: the same numbers. */
 static void check_parts(const fixture *f, sy_vk_device *device, const double *whole)
 {
+    const uint64_t range = 7000;
     sy_vk_physical *physical = NULL;
     for (uint32_t i = 0; i < device->instance->n_physicals; i++)
         if (&device->instance->physicals[i].plan == device->plan)
@@ -177,7 +182,7 @@ static void check_parts(const fixture *f, sy_vk_device *device, const double *wh
     run r = {0};
     uint64_t count;
     physical->plan.submission_seconds = low;
-    bool ok = start(&r, f, device, f->batch, &error) && evaluate(&r, f, 0, &error);
+    bool ok = start(&r, f, device, f->batch, 0, &error) && evaluate(&r, f, 0, &error);
     CHECK_SAY(ok, "%s, in parts: %s", f->name, error.message);
     if (ok) {
         const sy_session_stats *stats = sy_session_get_stats(r.session);
@@ -192,6 +197,16 @@ static void check_parts(const fixture *f, sy_vk_device *device, const double *wh
     }
     stop(&r);
     physical->plan.submission_seconds = bound;
+    uint32_t weights = r.n_weights;
+    ok = start(&r, f, device, 1, range, &error) && evaluate(&r, f, 0, &error);
+    CHECK_SAY(ok, "%s, weights in pieces: %s", f->name, error.message);
+    if (ok) {
+        double *got = read_output(r.session, "output", &count);
+        check_output(f, got, 0, 1);
+        free(got);
+    }
+    CHECK_SAY(r.n_weights > weights, "%u weights, %u in pieces", weights, r.n_weights);
+    stop(&r);
 }
 
 static void check_network(const char *name, sy_vk_device *device)
@@ -201,7 +216,7 @@ static void check_network(const char *name, sy_vk_device *device)
     run r = {0};
     uint64_t count = 0;
     double *once = NULL;
-    bool ok = start(&r, &f, device, f.batch, &error);
+    bool ok = start(&r, &f, device, f.batch, 0, &error);
     for (int k = 0; ok && k < RUNS; k++) {
         ok = evaluate(&r, &f, 0, &error);
         double *again = ok ? read_output(r.session, "output", &count) : NULL;
