@@ -11,9 +11,7 @@
 
 enum { RUNS = 8 };
 
-/* Software drivers compile some ten seconds a network, so of variants that differ in one op only one is here (tests/zoo
- * has them all), and one runs sample by sample as well. */
-static const char *const networks[] = {"dit", "dit_moe_fused", "promoe_ec", "promoe_words"};
+/* Software drivers compile for seconds a network, so only one runs sample by sample as well. */
 static const char *const one_by_one = "promoe_words";
 static const char *const route_taps[] = {"blocks.*.route"};
 
@@ -242,8 +240,8 @@ static void check_network(const char *name, sy_vk_device *device)
 
 static void test(sy_vk_device *device)
 {
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
-        check_network(networks[i], device);
+    for (const char *const *name = fixture_names; *name; name++)
+        check_network(*name, device);
 }
 
 int main(void)
