@@ -16,6 +16,8 @@ struct sy_context {
     sy_arena arena;
     char *cache_directory; /* NULL: none */
     bool validation;
+    void (*message)(void *user, const char *text);
+    void *message_user;
     bool looked; /* for Vulkan; instance may still be NULL */
     sy_vk_instance *instance;
     sy_error no_instance;                /* why it is NULL */

@@ -27,7 +27,11 @@ sy_status sy_context_create(const sy_context_params *params, sy_context **contex
     *context = c;
     if (!c)
         return SY_ERROR_OUT_OF_MEMORY;
-    c->validation = params && params->validation;
+    if (params) {
+        c->validation = params->validation;
+        c->message = params->message;
+        c->message_user = params->user;
+    }
     c->cache_directory = !cache ? default_cache(&c->arena) : *cache ? sy_arena_string(&c->arena, cache) : NULL;
     return SY_OK;
 }
@@ -62,10 +66,18 @@ sy_status sy_api_done(sy_context *context, const sy_error *error)
     return (sy_status)error->code;
 }
 
+static void pass_on(void *user, sy_severity severity, const char *text)
+{
+    const sy_context *c = user;
+    (void)severity;
+    if (c->message)
+        c->message(c->message_user, text);
+}
+
 /* NULL where there is no Vulkan; the reason stays in the context. */
 static sy_vk_instance *instance_of(sy_context *c)
 {
-    sy_vk_instance_params params = {.validation = c->validation};
+    sy_vk_instance_params params = {.validation = c->validation, .message = pass_on, .user = c};
     if (!c->looked)
         c->instance = sy_vk_instance_create(&params, &c->no_instance);
     c->looked = true;

@@ -54,7 +54,11 @@ typedef struct sy_context sy_context;
 
 typedef struct sy_context_params {
     const char *cache_directory; /* of compiled kernels; NULL: $XDG_CACHE_HOME or ~/.cache, /switchyard; "": none */
-    bool validation;             /* Vulkan's validation layer, with synchronization validation; must be installed */
+    bool validation;             /* Vulkan's validation layer, with synchronization validation; must be installed.
+                                    Also turned on by SWITCHYARD_VALIDATION=1 in the environment */
+    void (*message)(void *user, const char *text); /* what the layer says; NULL: only counted. Called on the thread of
+                                                      the call that it is about */
+    void *user;
 } sy_context_params;
 
 /* Fails only when memory is out. Vulkan is loaded when it is first needed. */

@@ -3,6 +3,8 @@
 #ifndef SY_CLI_COMMANDS_H
 #define SY_CLI_COMMANDS_H
 
+#include "src/device/device.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +37,11 @@ int sy_cli_fail(const char *command, const char *format, ...) __attribute__((for
 bool sy_cli_u32(const char *command, const char *option, const char *text, uint32_t least, uint32_t most,
                 uint32_t *out);
 bool sy_cli_double(const char *command, const char *option, const char *text, double least, double most, double *out);
+
+/* A context whose validation messages, where the layer is on, go to standard error. NULL when memory is out. */
+struct sy_context *sy_cli_context(void);
+/* The same for whoever looks at instances themselves. */
+void sy_cli_validation(void *user, sy_severity severity, const char *text);
 
 /* From now on Ctrl-C and SIGTERM only set a flag, which sy_cli_interrupted reads; a second one ends the process. */
 void sy_cli_catch_interrupt(void);

@@ -2,6 +2,7 @@
 #include "src/cli/commands.h"
 
 #include "graph/base/number.h"
+#include "src/switchyard.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -57,6 +58,25 @@ bool sy_cli_u32(const char *command, const char *option, const char *text, uint3
 }
 
 static volatile sig_atomic_t interrupted;
+
+static void print_validation(void *user, const char *text)
+{
+    (void)user;
+    fprintf(stderr, "validation: %s\n", text);
+}
+
+void sy_cli_validation(void *user, sy_severity severity, const char *text)
+{
+    (void)severity;
+    print_validation(user, text);
+}
+
+struct sy_context *sy_cli_context(void)
+{
+    sy_context_params params = {.message = print_validation};
+    sy_context *context = NULL;
+    return sy_context_create(&params, &context) == SY_OK ? context : NULL;
+}
 
 static void interrupt(int signal_number)
 {

@@ -51,7 +51,7 @@ static void free_list(device_list *list)
 
 static bool list_here(device_list *list, sy_error *error)
 {
-    sy_vk_instance *instance = sy_vk_instance_create(NULL, error);
+    sy_vk_instance *instance = sy_vk_instance_create(&(sy_vk_instance_params){.message = sy_cli_validation}, error);
     bool ok = instance && make_room(list, instance->n_physicals, error);
     for (uint32_t i = 0; ok && i < instance->n_physicals; i++) {
         list->snapshots[i] = instance->physicals[i].snapshot;

@@ -159,7 +159,7 @@ static void check_device(doctor *d, sy_vk_instance *instance, uint32_t index, cJ
 static void check_devices(doctor *d)
 {
     sy_error error = {0};
-    sy_vk_instance *instance = sy_vk_instance_create(NULL, &error);
+    sy_vk_instance *instance = sy_vk_instance_create(&(sy_vk_instance_params){.message = sy_cli_validation}, &error);
     cJSON *list = cJSON_AddArrayToObject(d->root, "devices");
     if (!instance) {
         say(d, "WRONG", error.message, NULL);

@@ -688,7 +688,6 @@ int sy_command_generate(int argc, char **argv)
     options o = {0};
     sy_text files = {0};
     job j = {.o = &o, .files = &files};
-    sy_context_params context = {.validation = false};
     int status;
     if (parse(argc, argv, &o, &status)) {
         if (!o.model)
@@ -696,7 +695,7 @@ int sy_command_generate(int argc, char **argv)
         if (!o.model)
             status = sy_cli_usage(
                 command, "the default model is not installed: name a .safetensors file, or set SWITCHYARD_MODEL");
-        else if (sy_context_create(&context, &j.context) != SY_OK)
+        else if (!(j.context = sy_cli_context()))
             status = sy_cli_fail(command, "no memory");
         else
             status = work(&j);

@@ -245,7 +245,7 @@ static int work(options *o, job *j)
     o->params.taps = o->tap_names;
     o->params.columns = o->column_names;
     o->params.table = j->table;
-    if (sy_context_create(NULL, &j->context) != SY_OK)
+    if (!(j->context = sy_cli_context()))
         return sy_cli_fail(command, "no memory");
     if (sy_graph_run(j->context, o->graph, j->inputs, j->n_inputs, &o->params, &j->result) != SY_OK)
         return sy_cli_fail(command, "%s", sy_context_message(j->context));
