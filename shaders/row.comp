@@ -43,14 +43,23 @@ float all_sum(float x) { return x; }
 float all_max(float x) { return x; }
 void all_best(inout float x, inout uint index) {}
 //@end
+//@if quads
+// Four rows an invocation: the parts of a vector are rows, which do not meet.
+vec4 all_sum(vec4 x) { return x; }
+vec4 all_max(vec4 x) { return x; }
+vec4 sum_of(vec4 x) { return x; }
+vec4 max_of(vec4 x) { return x; }
+//@end
+//@if !quads
 float sum_of(float x) { return x; }
 float sum_of(vec4 x) { return (x.x + x.y) + (x.z + x.w); }
 float max_of(float x) { return x; }
 float max_of(vec4 x) { return max(max(x.x, x.y), max(x.z, x.w)); }
+//@end
 
 //@section state
 // Statistics of row op @{i}, as values pulled later see them.
-float s@{i}_a, s@{i}_b;
+@{S} s@{i}_a, s@{i}_b;
 
 //@section ids_state
 //@if shared

@@ -1,6 +1,7 @@
 /* choose_kernels for one group: the problem it poses, the variant, and how many workgroups of it. */
 #include "graph/emit/manifest.h"
 #include "graph/ops/window.h"
+#include "graph/passes/passes.h"
 
 #include <string.h>
 
@@ -9,13 +10,32 @@ static uint64_t count_of(const sy_graph *graph, sy_value value)
     return sy_type_count(&graph->nodes[value].type);
 }
 
+/* Is the last axis of `value`, looked at through views and element-wise ops of its first argument, one that a transpose
+ * took from further outside, and the one before it the innermost in memory? */
+static bool rows_adjacent(const sy_graph *graph, sy_value value)
+{
+    for (int depth = 0; depth < 32; depth++) {
+        const sy_node *node = &graph->nodes[value];
+        int rank = node->type.rank;
+        if (node->op == SY_OP_TRANSPOSE)
+            return rank >= 2 && node->attributes.ints[rank - 2] == rank - 1 && node->type.dim[rank - 2] % 4 == 0;
+        if (!sy_op_is_elementwise(node->op) || !node->n_args)
+            return false;
+        value = node->args[0];
+    }
+    return false;
+}
+
 static void row_problem(const sy_graph *graph, const sy_group *group, sy_problem *p)
 {
     const sy_type *x = &graph->nodes[graph->nodes[group->anchors[0]].args[0]].type;
     p->columns = (uint64_t)x->dim[x->rank - 1];
     p->rows = sy_type_count(x) / p->columns;
+    p->adjacent = rows_adjacent(graph, graph->nodes[group->anchors[0]].args[0]);
+    p->quads = true;
     for (uint32_t i = 0; i < group->n_anchors; i++) {
         const sy_node *node = &graph->nodes[group->anchors[i]];
+        p->quads = p->quads && node->op != SY_OP_TOP_K && node->op != SY_OP_ENTMAX;
         uint64_t length = count_of(graph, node->args[0]) / p->rows, turns = length % 4 ? length : length / 4;
         if (node->op == SY_OP_TOP_K) {
             p->ids += (uint32_t)node->attributes.k;
@@ -167,7 +187,7 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         fold(group, limits, ceil_div(ceil_div(p.columns, 4), lanes));
         break;
     case SY_GROUP_ROW:
-        fold(group, limits, variant->lanes > 1 ? p.rows : ceil_div(p.rows, lanes));
+        fold(group, limits, variant->lanes > 1 ? p.rows : ceil_div(p.rows / variant->rows, lanes));
         break;
     case SY_GROUP_MATMUL:
         group->groups[0] = (uint32_t)ceil_div(p.rows, variant->rows);

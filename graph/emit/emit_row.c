@@ -10,6 +10,7 @@ enum { VALUES = 16 };
 typedef struct rows {
     const sy_variant *variant;
     int64_t n;
+    bool quads; /* an invocation has four rows, which are the lanes of its vectors */
 } rows;
 
 /* Index of column j (vectors of four: the quad j) of a row of a value that lies row by row. */
@@ -21,7 +22,10 @@ static void column_index(sy_gen *gen, const rows *r, sy_value value, bool vector
     sy_ix j = sy_ix_var(gen->ix, name, 0, (vector ? length / 4 : length) - 1);
     if (vector)
         j = sy_ix_add(gen->ix, sy_ix_mul(gen->ix, j, 4), gen->lane);
-    sy_ix flat = sy_ix_add(gen->ix, sy_ix_mul(gen->ix, sy_ix_var(gen->ix, "row", 0, r->n - 1), length), j);
+    sy_ix row = sy_ix_var(gen->ix, "row", 0, (r->quads ? r->n / 4 : r->n) - 1);
+    if (r->quads)
+        row = sy_ix_add(gen->ix, sy_ix_mul(gen->ix, row, 4), gen->lane);
+    sy_ix flat = sy_ix_add(gen->ix, sy_ix_mul(gen->ix, row, length), j);
     sy_ix_unflat(gen->ix, flat, type->dim, type->rank, index);
 }
 
@@ -30,7 +34,7 @@ static bool write_anchor(sy_gen *gen, const rows *r, uint32_t i)
     const sy_node *node = &gen->graph->nodes[gen->group->anchors[i]];
     sy_value x = node->args[0];
     int64_t length = (int64_t)sy_type_count(&gen->graph->nodes[x].type) / r->n;
-    bool vector = length % 4 == 0;
+    bool vector = length % 4 == 0 && !r->quads, wide = vector || r->quads;
     sy_ix index[SY_MAX_RANK];
     char head[64];
     if (node->op != SY_OP_TOP_K && gen->graph->nodes[x].type.dtype > SY_BF16) {
@@ -39,7 +43,8 @@ static bool write_anchor(sy_gen *gen, const rows *r, uint32_t i)
     }
     const sy_template_value values[] = {
         {"i", i, NULL},
-        {"T", 0, vector ? "vec4" : "float"},
+        {"T", 0, wide ? "vec4" : "float"},
+        {"S", 0, r->quads ? "vec4" : "float"},
         {"vector", vector, NULL},
         {"shared", r->variant->lanes > 1, NULL},
         {"count", vector ? length / 4 : length, NULL},
@@ -52,12 +57,12 @@ static bool write_anchor(sy_gen *gen, const rows *r, uint32_t i)
     if (!sy_template_expand(r->variant->file, node->op == SY_OP_TOP_K ? "ids_state" : "state", values, n,
                             &gen->functions, gen->error))
         return false;
-    snprintf(head, sizeof head, "%s x%u(uint row, uint j)", vector ? "vec4" : "float", i);
+    snprintf(head, sizeof head, "%s x%u(uint row, uint j)", wide ? "vec4" : "float", i);
     sy_gen_begin(gen, head);
     column_index(gen, r, x, vector, index);
     sy_val value = sy_pull(gen, x, index);
-    const char *text = sy_gen_wide(gen, value, vector ? 4 : 1);
-    sy_gen_line(gen, value.dtype == SY_F32 ? "return %s;" : vector ? "return vec4(%s);" : "return float(%s);", text);
+    const char *text = sy_gen_wide(gen, value, wide ? 4 : 1);
+    sy_gen_line(gen, value.dtype == SY_F32 ? "return %s;" : wide ? "return vec4(%s);" : "return float(%s);", text);
     sy_gen_end(gen);
     return sy_template_expand(r->variant->file, sy_op_get(node->op)->name, values, n, &gen->functions, gen->error);
 }
@@ -74,7 +79,7 @@ static bool write_output(sy_gen *gen, const rows *r, uint32_t i, sy_text *loops)
 {
     sy_value output = gen->group->outputs[i], base = below_views(gen, output);
     int64_t length = (int64_t)sy_type_count(&gen->graph->nodes[base].type) / r->n;
-    bool vector = length % 4 == 0;
+    bool vector = length % 4 == 0 && !r->quads;
     sy_ix index[SY_MAX_RANK], at[SY_MAX_RANK];
     char head[64];
     snprintf(head, sizeof head, "void store%u(uint row, uint j)", i);
@@ -94,13 +99,13 @@ bool sy_emit_row(sy_gen *gen, sy_text *out)
 {
     const sy_group *group = gen->group;
     const sy_type *x = &gen->graph->nodes[gen->graph->nodes[group->anchors[0]].args[0]].type;
-    const rows r = {sy_variant_find(group->variant), (int64_t)sy_type_count(x) / x->dim[x->rank - 1]};
+    const sy_variant *v = sy_variant_find(group->variant);
+    const rows r = {v, (int64_t)sy_type_count(x) / x->dim[x->rank - 1], v->rows == 4};
+    gen->row_quads = r.quads;
     const sy_template_value values[] = {
-        {"lanes", r.variant->lanes, NULL},
-        {"shared", r.variant->lanes > 1, NULL},
-        {"local", group->local_size[0], NULL},
-        {"groups_x", group->groups[0], NULL},
-        {"rows", r.n, NULL},
+        {"lanes", r.variant->lanes, NULL},       {"shared", r.variant->lanes > 1, NULL},
+        {"local", group->local_size[0], NULL},   {"groups_x", group->groups[0], NULL},
+        {"rows", r.quads ? r.n / 4 : r.n, NULL}, {"quads", r.quads, NULL},
         {"anchors", group->n_anchors, NULL},
     };
     const uint32_t n = sizeof values / sizeof *values;

@@ -42,6 +42,7 @@ typedef struct sy_gen {
     uint8_t uses[SY_GEN_BINDINGS]; /* bits: 1 as scalars, 2 as vectors of four, 4 through a texel buffer */
     uint32_t texels;               /* bit i: input i is read through a texel buffer */
     bool math, philox;
+    bool row_quads;     /* ROW: an invocation has four rows, its statistics are vectors of theirs */
     bool anchor_values; /* the anchors' values stand in acc0, acc1 (matmul, attention) */
     uint32_t n_push, push[SY_PUSH_WORDS], push_binding[SY_PUSH_WORDS];
     uint8_t *reach; /* by value, for the anchor in reach_for: 0 unknown, 1 no, 2 yes */

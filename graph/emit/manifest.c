@@ -64,6 +64,7 @@ static bool read_row(const cJSON *row, sy_variant *v)
     v->lanes = number_of(row, "lanes");
     v->step = number_of(row, "step");
     v->anchors = number_of(row, "anchors");
+    v->adjacent = number_of(row, "adjacent");
     v->most_rows = number_of(row, "most_rows");
     v->least_rows = number_of(row, "least_rows");
     v->least_columns = number_of(row, "least_columns");
@@ -187,16 +188,24 @@ static bool fits_tiles(const sy_variant *v, const sy_problem *p)
     return !p->tile_rows || p->tile_rows == v->rows;
 }
 
+static bool fits_quads(const sy_variant *v, const sy_problem *p)
+{
+    return !v->adjacent || (p->rows % 4 == 0 && p->quads);
+}
+
 static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     return v->kind == p->kind && (limits->cpu ? v->cpu : v->gpu) && (!v->anchors || v->anchors == p->n_anchors) &&
-           fits_tiles(v, p) && (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
+           fits_tiles(v, p) && (!v->adjacent || p->adjacent) && fits_quads(v, p) &&
+           (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
            (!v->most_columns || p->columns <= v->most_columns) && p->columns >= v->least_columns;
 }
 
 static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     uint64_t iterations = v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations;
+    if (v->adjacent) /* counted in vectors along a row */
+        iterations *= 4;
     if (v->kind == SY_GROUP_ROUTE && !v->step) /* each chunk is compared with itself in a loop */
         iterations += p->rows;
     return v->local[0] * v->local[1] * v->local[2] <= limits->invocations && v->local[0] <= limits->group_size[0] &&
@@ -206,7 +215,7 @@ static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limi
 
 bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    return v->kind == p->kind && fits_tiles(v, p) && (!v->anchors || v->anchors == p->n_anchors) &&
+    return v->kind == p->kind && fits_tiles(v, p) && fits_quads(v, p) && (!v->anchors || v->anchors == p->n_anchors) &&
            (!v->most_rows || p->rows <= v->most_rows) && fits(v, p, limits);
 }
 

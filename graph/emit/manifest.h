@@ -5,7 +5,7 @@
 
 #include "graph/passes/plan.h"
 
-enum { SY_MAX_VARIANTS = 48 };
+enum { SY_MAX_VARIANTS = 64 };
 
 typedef struct sy_variant {
     char name[40], file[40], section[24], doc[200];
@@ -16,6 +16,7 @@ typedef struct sy_variant {
     uint32_t lanes;   /* ROW: invocations that share a row; 0 elsewhere */
     uint32_t step;    /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
     uint32_t anchors; /* only for this many; 0: any */
+    uint32_t adjacent; /* ROW: not 0: four rows an invocation, chosen where they lie side by side in memory */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
     char shared[80]; /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
 } sy_variant;
@@ -34,6 +35,8 @@ typedef struct sy_problem {
     uint32_t tile_rows;     /* GROUPED_MATMUL: of the route's tiles, where another consumer has decided; 0: not yet */
     uint32_t d, e;          /* attention: size of a head in keys and values */
     uint32_t ids;           /* ROW: indices that top_k keeps for a row */
+    bool quads;             /* ROW: all of its ops are sums and largest ones, of which a vector holds four rows' */
+    bool adjacent;          /* ROW: neighbouring rows lie side by side: columns of what is in memory */
     uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself; CONV: of its taps and channels */
 } sy_problem;
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);

@@ -185,11 +185,16 @@ static sy_val row_value(sy_gen *gen, uint32_t which, const sy_ix *index)
         return sy_gen_temp(gen, SY_I32, 4, "ivec4(s%u_ids(%s), s%u_ids(%s), s%u_ids(%s), s%u_ids(%s))", which, part[0],
                            which, part[1], which, part[2], which, part[3]);
     }
+    static const char *const parts[] = {".x", ".y", ".z", ".w"};
+    bool wide = gen->row_quads && gen->component < 0;
+    const char *part = gen->row_quads && !wide ? parts[gen->component] : "";
     if (node->op == SY_OP_REDUCE_SUM || node->op == SY_OP_REDUCE_MEAN || node->op == SY_OP_REDUCE_MAX)
-        return sy_gen_temp(gen, SY_F32, 1, "s%u_a", which);
+        return sy_gen_temp(gen, SY_F32, wide ? 4 : 1, "s%u_a%s", which, part);
     sy_val x = sy_pull(gen, node->args[0], index);
+    if (wide)
+        x = (sy_val){sy_gen_wide(gen, x, 4), 4, x.dtype};
     if (node->op == SY_OP_SOFTMAX)
-        return sy_gen_temp(gen, SY_F32, x.width, "exp(%s - s%u_a) * s%u_b", x.text, which, which);
+        return sy_gen_temp(gen, SY_F32, x.width, "exp(%s - s%u_a%s) * s%u_b%s", x.text, which, part, which, part);
     if (node->op == SY_OP_ENTMAX) {
         bool sparse = node->attributes.alpha == 2;
         x = sy_gen_temp(gen, SY_F32, x.width, "max((%s - s%u_a) * %s - s%u_b, 0.0)", x.text, which,
@@ -197,8 +202,8 @@ static sy_val row_value(sy_gen *gen, uint32_t which, const sy_ix *index)
         return sparse ? x : sy_gen_temp(gen, SY_F32, x.width, "%s * %s", x.text, x.text);
     }
     if (node->op == SY_OP_LAYER_NORM)
-        return sy_gen_temp(gen, SY_F32, x.width, "(%s - s%u_a) * s%u_b", x.text, which, which);
-    return sy_gen_temp(gen, SY_F32, x.width, "%s * s%u_b", x.text, which);
+        return sy_gen_temp(gen, SY_F32, x.width, "(%s - s%u_a%s) * s%u_b%s", x.text, which, part, which, part);
+    return sy_gen_temp(gen, SY_F32, x.width, "%s * s%u_b%s", x.text, which, part);
 }
 
 static sy_val pull_new(sy_gen *gen, sy_value value, const sy_ix *index)

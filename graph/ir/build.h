@@ -121,8 +121,12 @@ typedef enum sy_pad_mode { SY_PAD_ZERO, SY_PAD_EDGE, SY_PAD_REFLECT, SY_PAD_CIRC
 /* `low` and `high` have a number for every dimension of x, channels and images too. */
 sy_value sy_pad(sy_graph *g, sy_value x, const int32_t *low, const int32_t *high, sy_pad_mode mode);
 sy_value sy_upsample_nearest(sy_graph *g, sy_value x, int32_t factor); /* views alone */
-/* Norms: statistics over the spatial dimensions and a group's channels; no affine part. */
-sy_value sy_group_norm(sy_graph *g, sy_value x, int32_t groups, double eps);
+/* Norms: statistics over the spatial dimensions and a group's channels. Those with an affine part fold it into one scale
+ * and one shift a channel, which costs least: `scale` and `shift` are [C] or [N,C] (0: none); the layer reads
+ * "<name>.weight" and "<name>.bias" [C]. */
+sy_value sy_group_norm(sy_graph *g, sy_value x, int32_t groups, double eps); /* no affine part */
+sy_value sy_group_norm_affine(sy_graph *g, sy_value x, int32_t groups, double eps, sy_value scale, sy_value shift);
+sy_value sy_group_norm_layer(sy_graph *g, sy_value x, const char *name, int32_t groups, double eps, sy_dtype dtype);
 sy_value sy_instance_norm(sy_graph *g, sy_value x, double eps);
 /* PyTorch's BatchNorm at inference: "<name>.weight", "bias", "running_mean", "running_var" [C] become one scale and one
  * shift when weights are loaded. Any x[…,C]. */

@@ -216,45 +216,6 @@ sy_value sy_upsample_nearest(sy_graph *g, sy_value x, int32_t factor)
     return x;
 }
 
-/* Rows of one group each: [N,G,pixels C/G], through views. */
-sy_value sy_group_norm(sy_graph *g, sy_value x, int32_t groups, double eps)
-{
-    const sy_type *old = image_type(g, x, "group norm");
-    if (!old)
-        return 0;
-    const sy_type type = *old;
-    int32_t n = type.dim[0], c = type.dim[type.rank - 1], pixels = 1;
-    if (!need(g, groups > 0 && c % groups == 0, "group norm", "the groups must divide the channels"))
-        return 0;
-    for (int d = 1; d < type.rank - 1; d++)
-        pixels *= type.dim[d];
-    static const int32_t turn[] = {0, 2, 1, 3};
-    sy_value y = reshaped(g, x, 4, (const int32_t[]){n, pixels, groups, c / groups});
-    y = reshaped(g, sy_transpose(g, y, turn), 3, (const int32_t[]){n, groups, pixels * (c / groups)});
-    y = sy_row(g, SY_OP_LAYER_NORM, y, eps);
-    y = reshaped(g, y, 4, (const int32_t[]){n, groups, pixels, c / groups});
-    return sy_reshape(g, sy_transpose(g, y, turn), type);
-}
-
-sy_value sy_instance_norm(sy_graph *g, sy_value x, double eps)
-{
-    const sy_type *type = image_type(g, x, "instance norm");
-    return type ? sy_group_norm(g, x, type->dim[type->rank - 1], eps) : 0;
-}
-
-sy_value sy_batch_norm(sy_graph *g, sy_value x, const char *name, double eps, sy_dtype dtype)
-{
-    if (!x || x >= g->n_nodes || !need(g, !g->nodes[x].type.is_route, "batch norm", "it needs a tensor, not a route"))
-        return 0;
-    sy_type c = SY_T(dtype, g->nodes[x].type.dim[g->nodes[x].type.rank - 1]);
-    sy_scope_push(g, "%s", name);
-    sy_value variance = sy_add(g, sy_param(g, "running_var", c), sy_const(g, eps));
-    sy_value scale = sy_mul(g, sy_param(g, "weight", c), sy_unary(g, SY_OP_RSQRT, variance));
-    sy_value shift = sy_sub(g, sy_param(g, "bias", c), sy_mul(g, sy_param(g, "running_mean", c), scale));
-    sy_scope_pop(g);
-    return sy_add(g, sy_mul(g, x, scale), shift);
-}
-
 sy_value sy_pixel_shuffle(sy_graph *g, sy_value x, int32_t r)
 {
     const sy_type *type = image_type(g, x, "pixel shuffle");

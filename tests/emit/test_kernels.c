@@ -195,6 +195,20 @@ static void test_rows(int32_t r, int32_t n)
     }
 }
 
+/* The statistics of channels: rows that lie side by side, and what the whole image makes of them. */
+static void test_columns(int32_t p, int32_t c)
+{
+    sy_graph *g = sy_graph_create("columns");
+    sy_value x = sy_transpose(g, in(g, "x", SY_T(SY_F32, 2, p, c)), (int32_t[]){0, 2, 1});
+    sy_value mean = sy_row(g, SY_OP_REDUCE_MEAN, x, 0), d = sy_sub(g, x, mean),
+             square = sy_row(g, SY_OP_REDUCE_MEAN, sy_mul(g, d, d), 0);
+    sy_value factor = sy_unary(g, SY_OP_RSQRT, sy_add(g, square, sy_const(g, 1e-3)));
+    sy_value out = sy_mul(g, sy_mul(g, d, factor), in(g, "scale", SY_T(SY_F32, c, 1)));
+    sy_group group = {
+        .kind = SY_GROUP_ROW, .anchors = {mean, square}, .n_anchors = 2, .outputs = {factor, out}, .n_outputs = 2};
+    expect("columns", g, group, 0);
+}
+
 static void test_row_chains(int32_t t, int32_t e, int32_t k)
 {
     /* scores -> softmax -> top_k -> their weights, renormalised: three statistics, outputs of two lengths */
@@ -325,6 +339,7 @@ int main(void)
         test_conv(9, 8, 8, 8, 2, 1, SY_F32);
         test_rows(5, 64);
         test_rows(9, 7);
+        test_columns(9, 12);
         test_row_chains(9, 8, 2);
         test_row_chains(5, 7, 3);
         test_attention(65, 65, 64, 64);
@@ -346,7 +361,8 @@ int main(void)
         test_matmul(70, 48, 68, true, SY_F16);
         test_matmul(3, 65, 44, false, SY_F32);
         test_matmul_forms();
-        test_rows(5, 66);
+        test_rows(8, 66);
+        test_columns(8, 20);
         test_row_chains(3, 40, 3);
         test_attention(70, 37, 20, 12);
         test_attention(5, 9, 7, 5);
