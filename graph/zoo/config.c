@@ -3,6 +3,7 @@
  * network is built once without weights and every parameter it asks for is looked up in the file. */
 #include "graph/import/safetensors.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/settings.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -322,11 +323,14 @@ static sy_zoo_inputs declare_inputs(sy_graph *g, const sy_network_config *c, int
 {
     sy_zoo_inputs in = {.x = sy_input(g, "x", SY_T(SY_F32, batch, c->channels, c->side, c->side)),
                         .time = sy_input(g, "time", SY_T(SY_F32, batch))};
-    in.label = sy_input(g, "label", c->words ? SY_T(SY_I32, batch, c->words) : SY_T(SY_I32, batch));
+    if (c->label_rows)
+        in.label = sy_input(g, "label", c->words ? SY_T(SY_I32, batch, c->words) : SY_T(SY_I32, batch));
     if (c->words)
         in.label_weights = sy_input(g, "label_weights", SY_T(SY_F32, batch, c->words));
     if (c->context_tokens)
         in.context = sy_input(g, "context", SY_T(SY_F32, batch, c->context_tokens, c->context_width));
+    if (c->context_tokens && sy_setting_text(c, "nag"))
+        in.negative_context = sy_input(g, "negative_context", SY_T(SY_F32, batch, c->context_tokens, c->context_width));
     if (c->step_size)
         in.step_size = sy_input(g, "step_size", SY_T(SY_F32, batch));
     return in;

@@ -48,6 +48,12 @@ sy_value sy_switch_dit_build(sy_graph *g, const sy_network_config *config, const
 
 bool sy_tread_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_tread_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+bool sy_sd_unet_recognise(const struct sy_safetensors *file);
+bool sy_sd_unet_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_sd_unet_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_sd_vae_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_clip_text_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 bool sy_v_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_expert_choice_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);

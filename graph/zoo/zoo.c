@@ -23,6 +23,8 @@ const sy_network sy_zoo_networks[] = {
      sy_tread_configure, sy_tread_build},
     {"adm", "ADM: the U-Net of guided-diffusion, by class, by words or of nothing", sy_adm_recognise, sy_adm_configure,
      sy_adm_build},
+    {"sd-unet", "the U-Net of Stable Diffusion 1.x: resnets, transformers that attend to a text, skips",
+     sy_sd_unet_recognise, sy_sd_unet_configure, sy_sd_unet_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -36,6 +38,8 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"expert-choice", "the same with experts that choose their tokens", sy_expert_choice_build},
     {"biformer", "BiFormer: a pyramid whose image regions attend to the regions of the nearest mean keys",
      sy_biformer_build},
+    {"sd-vae-decoder", "the decoder of Stable Diffusion's autoencoder: latents to pictures", sy_sd_vae_build},
+    {"clip-text", "CLIP's text encoder: tokens to the hidden states that cross-attention reads", sy_clip_text_build},
     {NULL, NULL, NULL},
 };
 
@@ -78,8 +82,9 @@ sy_value sy_zoo_merge_heads(sy_graph *g, sy_value x)
 /* The inputs come from other code than the configuration: say which one does not fit before an op deep inside does. */
 static bool check_inputs(sy_graph *g, const sy_network_config *c, const sy_zoo_inputs *in)
 {
-    if (!in->x || !in->time || !in->label || (c->words && !in->label_weights))
-        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A network needs x, time and label%s.",
+    if (!in->x || !in->time || (c->label_rows && !in->label) || (c->words && !in->label_weights))
+        return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A network needs x, time%s%s.",
+                       c->label_rows ? " and label" : "",
                        c->words ? ", and label weights since it is prompted by words" : "");
     if ((c->context_tokens && !in->context) || (c->step_size && !in->step_size))
         return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "This network needs a %s.",
@@ -95,7 +100,7 @@ static bool check_inputs(sy_graph *g, const sy_network_config *c, const sy_zoo_i
         return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's time is %s; it must be f32[1] or f32[%d].",
                        sy_type_text(time, text), (int)n);
     wanted = c->words ? SY_T(SY_I32, n, c->words) : SY_T(SY_I32, n);
-    if (!sy_type_equal(label, &wanted))
+    if (c->label_rows && !sy_type_equal(label, &wanted))
         return sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "The network's label is %s; it must be %s.",
                        sy_type_text(label, text), sy_type_text(&wanted, wanted_text));
     return true;

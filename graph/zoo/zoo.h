@@ -67,7 +67,7 @@ typedef struct sy_network_config {
     bool interleave; /* only odd blocks are mixtures */
 
     /* label */
-    int32_t label_rows; /* rows of the label embedding, the null row among them */
+    int32_t label_rows; /* rows of the label embedding, the null row among them; 0: the network takes no label */
     int32_t null_row;   /* the label of unconditional samples; -1: trained without, no guidance possible */
     int32_t words;      /* 0: the label is a class id. Else the label is a list of at most so many word ids. */
     int32_t context_tokens, context_width; /* of sy_zoo_inputs.context; 0: no cross-attention */
@@ -92,9 +92,12 @@ typedef struct sy_zoo_inputs {
     sy_value x;     /* f32[N, channels, side, side] */
     sy_value time;  /* f32[1] (the same for all) or f32[N], as the network is fed it: scaled by config.time_scale */
     sy_value label; /* class ids i32[N]; prompted by words: word ids i32[N, words], -1 where there is no word.
-                       Unconditional sample: null_row (words: null_row first, weight 1, then -1). */
+                       Unconditional sample: null_row (words: null_row first, weight 1, then -1). Networks without
+                       label rows: 0 */
     sy_value label_weights; /* prompted by words: f32[N, words], 1 / count of the sample's words; else 0 */
     sy_value context;       /* networks with cross-attention: f32[N, tokens, width] of a text encoder; else 0 */
+    sy_value negative_context; /* where the setting nag is on: f32[M, tokens, width], of the negative texts of the first M
+                                  samples; else 0 */
     sy_value step_size;     /* shortcut models: f32[1] or f32[N], the step size d; else 0 */
     int32_t variant;        /* which of the network's programs: 0 the whole network, else one of sy_variant */
     sy_value active;        /* ACTIVE: the route of the tokens that run, [N * tokens -> 1], as many of each sample */
