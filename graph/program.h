@@ -115,7 +115,7 @@ typedef struct sy_compile_params {
     const char *const *step_columns; /* layout of a row of the step table */
     uint32_t n_step_columns;
     uint32_t max_steps;              /* slices of step outputs; 0: 1 */
-    const char *const *taps;         /* names asked for; "blocks.*.route" with * for any text */
+    const char *const *taps;         /* names asked for; "blocks.*.route" with * for any text, "?preview" if there is one */
     uint32_t n_taps;
     const char *cache_directory;     /* SPIR-V cache; NULL: none */
     uint64_t cache_bytes;            /* its bound; 0: 64 MiB */
@@ -124,6 +124,9 @@ typedef struct sy_compile_params {
     bool no_fusion;                  /* every op its own dispatch: to compare with */
     bool no_spirv;                   /* stop after planning: statistics and text only */
 } sy_compile_params;
+
+/* Does the name of a tap fit what was asked for? */
+bool sy_tap_fits(const char *pattern, const char *name);
 
 /* Runs the pipeline of graph/passes/pipeline.c over a copy of `graph`. NULL on error. */
 sy_program *sy_compile(const sy_graph *graph, const sy_compile_params *params, sy_error *error);

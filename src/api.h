@@ -39,7 +39,7 @@ struct sy_model {
 struct sy_pipeline {
     sy_model *model;
     sy_sampling sampling;
-    sy_program *init, *step;
+    sy_program *init, *programs[SY_SAMPLING_PROGRAMS]; /* as in sampling.programs */
     sy_session *session;
     sy_pipeline_info info;
     char device[300];

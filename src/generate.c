@@ -161,12 +161,78 @@ static bool collect(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_erro
     return (c->latent || paint(r, arena, error)) && sy_api_taps(p->session, arena, &r->taps, &r->n_taps, error);
 }
 
+/* Did the network run in this row? Said by the tap "run.each" of the row that ends the step or attempt, i32[count]. */
+static bool ran_in(const sy_pipeline *p, const sy_result *r, uint32_t row)
+{
+    const sy_sampling *s = &p->sampling;
+    uint32_t at = row;
+    while (s->ode && at + 1 < s->n_rows && s->rows[at].stage != SY_STAGE_JUDGE)
+        at++;
+    for (uint32_t i = 0; i < r->n_taps; i++) {
+        const sy_tap_result *t = &r->taps[i];
+        if (strcmp(t->name, "run.each") || t->is_route || t->array.type != SY_ARRAY_I32 || at >= t->evaluations)
+            continue;
+        const int32_t *each = (const int32_t *)t->array.data + (size_t)at * r->count;
+        bool any = false;
+        for (uint32_t k = 0; k < r->count; k++)
+            any = any || each[k];
+        return any;
+    }
+    return true;
+}
+
+static bool list_evaluations(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_error *error)
+{
+    static const char *const names[SY_VARIANT_COUNT] = {"full", "cached", "active", "refresh", ""};
+    const sy_sampling *s = &p->sampling;
+    sy_evaluation *list = sy_arena_array(arena, (size_t)s->n_rows + 1, sizeof *list);
+    if (!list)
+        return no_memory(error);
+    r->evaluations = list;
+    for (uint32_t i = 0, row = 0; i < s->n_schedule; i++) {
+        const sy_sampling_program *program = &s->programs[s->schedule[i]];
+        double flops = p->programs[s->schedule[i]]->stats.flops;
+        bool ran = !program->network || ran_in(p, r, row);
+        r->flops += ran ? flops : 0;
+        if (program->network)
+            list[r->n_evaluations++] = (sy_evaluation){.step = (uint32_t)s->rows[row].number,
+                                                       .row = row,
+                                                       .sigma = s->rows[row].sigma,
+                                                       .guided = program->guided,
+                                                       .ran = ran,
+                                                       .program = names[program->variant],
+                                                       .flops = ran ? flops : 0};
+        row += !program->same_step;
+    }
+    return true;
+}
+
+/* The adaptive solver must have come to the end within its attempts. */
+static bool check_end(const sy_pipeline *p, sy_error *error)
+{
+    sy_session_result t;
+    if (!p->sampling.ode)
+        return true;
+    if (!sy_session_read(p->session, "ode.t", &t, error))
+        return false;
+    for (uint32_t i = 0; i < p->sampling.count; i++) {
+        double reached = (double)((const float *)t.data)[i];
+        if (!(reached >= 1))
+            return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                           "dopri5 came to %.3g of 1 in %u attempts for picture %u: give more steps, or a larger "
+                           "flow.rtol",
+                           reached, p->sampling.steps, i);
+    }
+    return true;
+}
+
 static bool generate(sy_pipeline *p, const sy_generate_params *params, owned_result *owned, sy_error *error)
 {
     sy_result *r = &owned->result;
     watcher w = {.params = params, .start = sy_seconds()};
     if (!write_inputs(p, params, r, &owned->arena, error) ||
-        !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) || !collect(p, r, &owned->arena, error))
+        !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) || !check_end(p, error) ||
+        !collect(p, r, &owned->arena, error) || !list_evaluations(p, r, &owned->arena, error))
         return false;
     const sy_session_stats *stats = sy_session_get_stats(p->session);
     r->seconds = sy_seconds() - w.start;

@@ -117,12 +117,15 @@ const sy_model_info *sy_model_get_info(const sy_model *model); /* valid as long 
 typedef struct sy_pipeline sy_pipeline;
 
 typedef enum sy_sampler {
-    SY_SAMPLER_DEFAULT, /* flows: Euler; noise predictors: DDPM with a learned variance, else DDIM */
+    SY_SAMPLER_DEFAULT, /* flows: Euler; EDM: Heun; noise predictors: DDPM with a learned variance, else DDIM */
     SY_SAMPLER_EULER,
     SY_SAMPLER_HEUN, /* two evaluations a step but in the last */
     SY_SAMPLER_DDIM,
     SY_SAMPLER_DPM2M, /* DPM-Solver++(2M) */
     SY_SAMPLER_DDPM,  /* respaced, as DiT */
+    SY_SAMPLER_MIDPOINT, /* flows: two evaluations a step */
+    SY_SAMPLER_RK4,      /* flows: four evaluations a step */
+    SY_SAMPLER_DOPRI5,   /* flows: steps of their own length, chosen on the device; `steps` bounds the attempts */
     SY_SAMPLER_COUNT
 } sy_sampler;
 const char *sy_sampler_text(sy_sampler sampler); /* "euler", …; NULL past the end */
@@ -139,6 +142,22 @@ typedef enum sy_guidance_channels {
     SY_GUIDANCE_FIRST_THREE
 } sy_guidance_channels;
 
+/* What a method around or inside the network is told: {"guidance.steps", "2,10"}. */
+typedef struct sy_named_setting {
+    const char *name, *value;
+} sy_named_setting;
+
+/* A setting that there is. */
+typedef struct sy_setting_info {
+    const char *name;
+    const char *value;   /* what a value looks like: "LOW,HIGH", or words with | between */
+    const char *where;   /* "" for every model; else architectures and objectives, any of which will do */
+    const char *meaning;
+    double least, most;  /* of every number */
+    uint32_t count;      /* most numbers; 0: a word */
+} sy_setting_info;
+bool sy_setting_at(uint32_t index, sy_setting_info *info); /* false past the end */
+
 typedef struct sy_pipeline_params {
     const char *device; /* part of a device's name, its index in sy_context_devices, or "reference"; NULL: the best */
     uint32_t count;     /* pictures made at once; 0: 1 */
@@ -149,8 +168,11 @@ typedef struct sy_pipeline_params {
     double eta;   /* DDIM: 0 (deterministic) to 1 */
     double shift; /* flows: shift of the noise levels; 0: 1 */
     sy_precision precision;
-    const char *const *taps; /* values and routes to keep of every step; * is any text: "blocks.*.route" */
+    const char *const *taps; /* values and routes to keep of every step; * is any text: "blocks.*.route"; those that
+                                begin with ? may be missing */
     uint32_t n_taps;
+    const sy_named_setting *settings; /* see sy_setting_at */
+    uint32_t n_settings;
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
 } sy_pipeline_params;
@@ -160,7 +182,10 @@ typedef struct sy_pipeline_info {
     uint32_t count, steps, evaluations; /* of the network a picture, guidance counted once */
     double guidance;
     sy_precision precision;
-    /* the compiled step */
+    uint32_t programs;      /* that make up the steps: guided and unguided, whole and cached … */
+    double run_flops;       /* of a run in which every evaluation runs */
+    uint64_t shared_bytes;  /* of weights that several programs use and that are stored once all the same */
+    /* the compiled step; of several programs, of the one with most work */
     uint32_t dispatches, dispatches_unfused, kernels, kernels_compiled, kernels_cached, barriers, submissions_per_step;
     double flops, bytes, bytes_unfused; /* of one step: operations, bytes moved */
     uint64_t arena_bytes, arena_lower_bound, weight_bytes, device_bytes;
@@ -212,7 +237,9 @@ typedef struct sy_route_step {
 } sy_route_step;
 
 /* What was tapped, of every evaluation. Rows of routes are tokens of the whole batch in order: with guidance the
- * first half is the conditional one, picture after picture. */
+ * first half is the conditional one, picture after picture. Where steps are different programs, an evaluation whose
+ * program has not got the tap, or did not run, has zeros or no slots, and one with fewer rows (no guidance) fills the
+ * first of them. */
 typedef struct sy_tap_result {
     const char *name;
     bool is_route;
@@ -222,6 +249,17 @@ typedef struct sy_tap_result {
     const sy_route_step *steps; /* routes: [evaluations] */
 } sy_tap_result;
 
+/* What one evaluation of the network was. */
+typedef struct sy_evaluation {
+    uint32_t step;       /* sampling step (or attempt), from 0 */
+    uint32_t row;        /* of the taps */
+    double sigma;        /* noise level; of dopri5 0 */
+    bool guided;
+    bool ran;            /* false: left out, the last output was used again */
+    const char *program; /* "full", "cached", "active", "refresh" */
+    double flops;        /* done; 0 where it did not run */
+} sy_evaluation;
+
 typedef struct sy_result {
     uint32_t count, width, height, channels;
     const uint8_t *pictures; /* RGB, 8 bits: [count][height][width][3]; NULL for latent models */
@@ -230,6 +268,9 @@ typedef struct sy_result {
     const sy_tap_result *taps;
     uint32_t n_taps;
     uint32_t tokens_per_picture, grid_width, grid_height; /* of the transformer's tokens, row after row */
+    const sy_evaluation *evaluations;
+    uint32_t n_evaluations;
+    double flops;                                         /* of all evaluations that ran */
     double seconds, first_dispatch_seconds;               /* of this call; until the device had its first work */
     uint32_t submissions, host_waits;
 } sy_result;

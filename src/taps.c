@@ -48,6 +48,9 @@ static bool open_route(const sy_session_result *r, const uint32_t *words, sy_are
     sy_route_layout at = sy_route_layout_of(&r->type);
     int32_t rows = r->type.dim[SY_ROUTE_ROWS], targets = r->type.dim[SY_ROUTE_TARGETS],
             slots = r->type.dim[SY_ROUTE_SLOTS];
+    if (r->bytes < 4 * (uint64_t)at.indirect)
+        return sy_fail(error, SY_CODE_INTERNAL, "route \"%s\" is kept in %llu bytes, too few", r->name,
+                       (unsigned long long)r->bytes);
     uint32_t n = words[at.count];
     if (n > (uint32_t)slots)
         return sy_fail(error, SY_CODE_DEVICE,
@@ -69,27 +72,73 @@ static bool open_route(const sy_session_result *r, const uint32_t *words, sy_are
     return true;
 }
 
-static bool tap_of(const sy_session_result *r, sy_arena *arena, sy_tap_result *tap, sy_error *error)
+/* A tap of one name, of as many programs as have it: `list`, n of them. A step's slice is that of the program that the
+ * schedule has in it. */
+typedef struct tap {
+    const sy_session *session;
+    const sy_session_result *list;
+    uint32_t n;
+} tap;
+
+static const sy_session_result *slice_of(const tap *t, uint32_t step)
 {
-    *tap = (sy_tap_result){
-        .name = sy_arena_string(arena, r->name), .is_route = r->type.is_route, .evaluations = r->n_slices};
-    if (!tap->name)
+    for (uint32_t i = 0; i < t->n; i++)
+        if (sy_session_scheduled(t->session, t->list[i].program, step))
+            return &t->list[i];
+    return NULL;
+}
+
+static const uint8_t *data_of(const sy_session_result *r, uint32_t step)
+{
+    return (const uint8_t *)r->data + step * r->step_bytes;
+}
+
+/* All steps behind one another, each in the room of the largest program's; fewer rows fill the first. */
+static bool join(const tap *t, sy_arena *arena, sy_array *array, sy_error *error)
+{
+    const sy_session_result *most = t->list;
+    for (uint32_t i = 1; i < t->n; i++)
+        most = t->list[i].bytes > most->bytes ? &t->list[i] : most;
+    uint8_t *data = sy_arena_array(arena, most->n_slices, most->bytes);
+    if (!data)
         return no_memory(error);
-    if (!r->type.is_route)
-        return sy_api_array(r, arena, &tap->array, error);
-    tap->rows = r->type.dim[SY_ROUTE_ROWS];
-    tap->targets = r->type.dim[SY_ROUTE_TARGETS];
-    sy_route_step *steps = sy_arena_array(arena, r->n_slices, sizeof *steps);
-    const uint32_t *words = copy_slices(r, arena);
-    if (!steps || !words)
+    for (uint32_t i = 0; i < most->n_slices; i++) {
+        const sy_session_result *r = slice_of(t, i);
+        if (r)
+            memcpy(data + i * most->bytes, data_of(r, i), r->bytes);
+    }
+    *array = (sy_array){.name = sy_arena_string(arena, most->name),
+                        .type = (sy_array_type)most->type.dtype,
+                        .rank = most->type.rank,
+                        .data = data,
+                        .bytes = most->bytes * most->n_slices};
+    memcpy(array->dim, most->type.dim, sizeof array->dim);
+    return array->name || no_memory(error);
+}
+
+static bool tap_of(const tap *t, sy_arena *arena, sy_tap_result *out, sy_error *error)
+{
+    const sy_session_result *first = t->list;
+    *out = (sy_tap_result){
+        .name = sy_arena_string(arena, first->name), .is_route = first->type.is_route, .evaluations = first->n_slices};
+    if (!out->name)
         return no_memory(error);
-    if (r->bytes < 4 * (uint64_t)sy_route_layout_of(&r->type).indirect)
-        return sy_fail(error, SY_CODE_INTERNAL, "route \"%s\" is kept in %llu bytes, too few", r->name,
-                       (unsigned long long)r->bytes);
-    tap->steps = steps;
-    for (uint32_t i = 0; i < r->n_slices; i++)
-        if (!open_route(r, words + i * (r->bytes / 4), arena, &steps[i], error))
+    if (!out->is_route)
+        return join(t, arena, &out->array, error);
+    sy_route_step *steps = sy_arena_array(arena, first->n_slices, sizeof *steps);
+    if (!steps)
+        return no_memory(error);
+    out->steps = steps;
+    for (uint32_t i = 0; i < t->n; i++) {
+        const sy_type *type = &t->list[i].type;
+        out->rows = type->dim[SY_ROUTE_ROWS] > out->rows ? type->dim[SY_ROUTE_ROWS] : out->rows;
+        out->targets = type->dim[SY_ROUTE_TARGETS] > out->targets ? type->dim[SY_ROUTE_TARGETS] : out->targets;
+    }
+    for (uint32_t i = 0; i < first->n_slices; i++) {
+        const sy_session_result *r = slice_of(t, i);
+        if (r && !open_route(r, (const uint32_t *)(const void *)data_of(r, i), arena, &steps[i], error))
             return false;
+    }
     return true;
 }
 
@@ -97,16 +146,30 @@ bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result
                  sy_error *error)
 {
     sy_session_result r;
-    uint32_t n = 0, i = 0;
-    while (sy_session_output(session, i++, &r))
+    uint32_t n = 0;
+    for (uint32_t i = 0; sy_session_output(session, i, &r); i++)
         n += r.step_bytes > 0;
     sy_tap_result *list = sy_arena_array(arena, (size_t)n + 1, sizeof *list);
-    if (!list)
+    sy_session_result *all = sy_arena_array(arena, (size_t)n + 1, sizeof *all),
+                      *same = sy_arena_array(arena, (size_t)n + 1, sizeof *same);
+    if (!list || !all || !same)
         return no_memory(error);
+    n = 0;
+    for (uint32_t i = 0; sy_session_output(session, i, &r); i++)
+        if (r.step_bytes > 0)
+            all[n++] = r;
     *taps = list;
     *n_taps = 0;
-    for (i = 0; sy_session_output(session, i, &r); i++)
-        if (r.step_bytes > 0 && !tap_of(&r, arena, &list[(*n_taps)++], error))
+    for (uint32_t i = 0; i < n; i++) {
+        tap t = {session, same, 0};
+        bool known = false;
+        for (uint32_t k = 0; k < n; k++)
+            if (!strcmp(all[k].name, all[i].name)) {
+                known = known || k < i;
+                same[t.n++] = all[k];
+            }
+        if (!known && !tap_of(&t, arena, &list[(*n_taps)++], error))
             return false;
+    }
     return true;
 }

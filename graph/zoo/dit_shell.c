@@ -85,7 +85,6 @@ static void condition(sy_dit *dit, const sy_zoo_inputs *inputs)
     dit->time_embedding = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
     sy_value label = sy_zoo_label_embedding(g, c, inputs, "y_embedder.embedding_table.weight", c->width);
     dit->condition = sy_silu(g, sy_add(g, dit->time_embedding, label));
-    ;
 }
 
 /* `count` vectors per sample from its condition, each to be cut out with `chunk`: f32[N, 1, count * width]. */

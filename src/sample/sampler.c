@@ -1,73 +1,43 @@
 /* The tables of the samplers. Each function below writes its update in the form of sampler.h: the algebra is in the
  * comments. Sound because every published update used here is linear in x, the kept value, the output and noise.
  *
- * Sources: rectified flow (Liu et al. 2022), Heun; DDIM (Song et al. 2020, eq. 12 and 16); DPM-Solver++ (Lu et al.
+ * Flows and EDM have files of their own. Sources: DDIM (Song et al. 2020, eq. 12 and 16); DPM-Solver++ (Lu et al.
  * 2022, algorithm 2, midpoint form); DDPM with learned range (Nichol and Dhariwal 2021), respaced as there. */
 #include "src/sample/sampler.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+_Static_assert(sizeof(sy_sampler_row) == SY_SAMPLER_COLUMN_COUNT * sizeof(double), "a row is its columns");
+
 const char *const sy_sampler_columns[SY_SAMPLER_COLUMN_COUNT] = {
 #define X(name) #name,
     SY_SAMPLER_COLUMNS(X)
 #undef X
 };
-const char *const sy_sampler_names[SY_SAMPLING_COUNT] = {"default", "euler", "heun", "ddim", "dpm++2m", "ddpm"};
+const char *const sy_sampler_names[SY_SAMPLING_COUNT] = {"default", "euler",    "heun", "ddim",  "dpm++2m",
+                                                         "ddpm",    "midpoint", "rk4",  "dopri5"};
 
 sy_sampler_kind sy_sampler_resolve(const sy_sampler_params *params)
 {
     if (params->sampler != SY_SAMPLING_DEFAULT)
         return params->sampler;
     if (params->objective != SY_OBJECTIVE_DDPM)
-        return SY_SAMPLING_EULER;
+        return params->objective == SY_OBJECTIVE_EDM ? SY_SAMPLING_HEUN : SY_SAMPLING_EULER;
     return params->learned_variance ? SY_SAMPLING_DDPM : SY_SAMPLING_DDIM;
 }
 
-static bool uses(const sy_sampler_row *rows, uint32_t n_rows, bool noise)
+bool sy_sampler_uses(const sy_sampler_row *rows, uint32_t n_rows, int column)
 {
     for (uint32_t i = 0; i < n_rows; i++)
-        if ((noise ? rows[i].cn : rows[i].ch) != 0)
+        if (((const double *)&rows[i])[column] != 0)
             return true;
     return false;
 }
 
-bool sy_sampler_uses_noise(const sy_sampler_row *rows, uint32_t n_rows)
+double sy_sampler_first_noise(const sy_sampler_params *params)
 {
-    return uses(rows, n_rows, true);
-}
-
-bool sy_sampler_uses_history(const sy_sampler_row *rows, uint32_t n_rows)
-{
-    return uses(rows, n_rows, false);
-}
-
-/* Noise level of point k of N + 1: from 1 (noise) to 0 (data), shifted. */
-static double flow_sigma(const sy_sampler_params *p, uint32_t k)
-{
-    double sigma = 1 - (double)k / p->steps, s = p->shift > 0 ? p->shift : 1;
-    return s * sigma / (1 + (s - 1) * sigma);
-}
-
-/* With u = noise - data (the output, or its negative): x' = x + (sigma' - sigma) u, clean = x - sigma u. */
-static uint32_t flow_rows(const sy_sampler_params *p, bool heun, sy_sampler_row *rows)
-{
-    bool reversed = p->objective == SY_OBJECTIVE_FLOW_REVERSED;
-    double sign = reversed ? -1 : 1, scale = p->time_scale > 0 ? p->time_scale : 1;
-    uint32_t n = 0;
-    for (uint32_t k = 0; k < p->steps; k++) {
-        double sigma = flow_sigma(p, k), next = flow_sigma(p, k + 1), step = next - sigma;
-        rows[n++] = (sy_sampler_row){
-            .t = scale * (reversed ? 1 - sigma : sigma), .cx = 1, .cv = sign * step, .px = 1, .pv = -sign * sigma};
-        if (!heun || k + 1 == p->steps)
-            continue;
-        /* Heun: keep h = x + step/2 u, evaluate at the Euler point, end at h + step/2 u'. */
-        rows[n - 1].ex = 1;
-        rows[n - 1].ev = sign * step / 2;
-        rows[n++] = (sy_sampler_row){
-            .t = scale * (reversed ? 1 - next : next), .ch = 1, .cv = sign * step / 2, .px = 1, .pv = -sign * next};
-    }
-    return n;
+    return params->objective == SY_OBJECTIVE_EDM ? SY_EDM_SIGMA_MAX : 1;
 }
 
 /* clean = px x + pv eps at product a = alpha_bar. */
@@ -151,6 +121,9 @@ static bool noise_rows(const sy_sampler_params *p, sy_sampler_kind kind, sy_samp
         bool last = i == 0;
         double a = bar[times[i]], next = !last ? bar[times[i - 1]] : p->last_is_first ? bar[0] : 1;
         rows[k].t = times[i];
+        rows[k].cin = 1;
+        rows[k].number = k;
+        rows[k].sigma = sqrt((1 - a) / a);
         if (kind == SY_SAMPLING_DDIM)
             ddim_row(a, next, p->eta, &rows[k]);
         else if (kind == SY_SAMPLING_DPM2M)
@@ -161,18 +134,33 @@ static bool noise_rows(const sy_sampler_params *p, sy_sampler_kind kind, sy_samp
     return true;
 }
 
+/* Which samplers go with which objective. */
+static bool check_kind(const sy_sampler_params *p, sy_sampler_kind kind, sy_error *error)
+{
+    static const char *const gives[] = {"noise", "velocity", "velocity", "EDM's F"};
+    static const char *const use[] = {"ddim, dpm++2m or ddpm", "euler, heun, midpoint, rk4 or dopri5",
+                                      "euler, heun, midpoint, rk4 or dopri5", "euler or heun"};
+    static const uint32_t ddpm = 1u << SY_SAMPLING_DDIM | 1u << SY_SAMPLING_DPM2M | 1u << SY_SAMPLING_DDPM,
+                          edm = 1u << SY_SAMPLING_EULER | 1u << SY_SAMPLING_HEUN,
+                          flow = edm | 1u << SY_SAMPLING_MIDPOINT | 1u << SY_SAMPLING_RK4 | 1u << SY_SAMPLING_DOPRI5;
+    const uint32_t possible[] = {ddpm, flow, flow, edm};
+    if (possible[p->objective] >> kind & 1)
+        return true;
+    return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "sampler %s is not for models that give the %s: use %s",
+                   sy_sampler_names[kind], gives[p->objective], use[p->objective]);
+}
+
 static bool check_params(const sy_sampler_params *p, sy_sampler_kind kind, sy_error *error)
 {
-    if ((unsigned)p->objective > SY_OBJECTIVE_FLOW_REVERSED || (unsigned)kind >= SY_SAMPLING_COUNT)
+    if ((unsigned)p->objective > SY_OBJECTIVE_EDM || (unsigned)kind >= SY_SAMPLING_COUNT)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "no such sampler or objective");
-    bool flow = p->objective != SY_OBJECTIVE_DDPM, flow_sampler = kind == SY_SAMPLING_EULER || kind == SY_SAMPLING_HEUN;
-    if (flow != flow_sampler)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
-                       "sampler %s is for models that give the %s, and this one gives the %s: use %s",
-                       sy_sampler_names[kind], flow_sampler ? "velocity" : "noise", flow ? "velocity" : "noise",
-                       flow ? "euler or heun" : "ddim, dpm++2m or ddpm");
+    if (!check_kind(p, kind, error))
+        return false;
     if (p->steps < 1 || p->steps > 10000)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%u steps asked for: ask for 1 to 10000", p->steps);
+    if (p->step_size && (kind != SY_SAMPLING_EULER || p->steps > 128 || (p->steps & (p->steps - 1))))
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "a shortcut model takes sampler euler and 1, 2, 4, 8, 16, 32, 64 or 128 steps");
     if (!(p->eta >= 0 && p->eta <= 1))
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "eta is %g; it lies between 0 and 1", p->eta);
     if (!(p->shift >= 0 && p->shift <= 1000) || !(p->time_scale >= 0 && p->time_scale <= 1e6))
@@ -185,17 +173,20 @@ static bool check_params(const sy_sampler_params *p, sy_sampler_kind kind, sy_er
 
 bool sy_sampler_table(const sy_sampler_params *params, sy_sampler_row **rows, uint32_t *n_rows, sy_error *error)
 {
+    enum { MOST_ROWS_A_STEP = 7 }; /* dopri5: six stages and the judgement */
     sy_sampler_kind kind = sy_sampler_resolve(params);
     *rows = NULL;
     *n_rows = 0;
     if (!check_params(params, kind, error))
         return false;
-    uint32_t n = kind == SY_SAMPLING_HEUN ? 2 * params->steps - 1 : params->steps;
-    sy_sampler_row *table = calloc(n, sizeof *table);
+    sy_sampler_row *table = calloc((size_t)params->steps * MOST_ROWS_A_STEP + 1, sizeof *table);
+    uint32_t n = params->steps;
     if (!table)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a table of %u steps", n);
-    if (params->objective != SY_OBJECTIVE_DDPM)
-        flow_rows(params, kind == SY_SAMPLING_HEUN, table);
+    if (params->objective == SY_OBJECTIVE_EDM)
+        n = sy_edm_rows(params, kind, table);
+    else if (params->objective != SY_OBJECTIVE_DDPM)
+        n = sy_flow_rows(params, kind, table);
     else if (!noise_rows(params, kind, table, error)) {
         free(table);
         return false;

@@ -1,4 +1,5 @@
-/* From a network and the wishes of a pipeline to what is compiled: the sampler's table and the two graphs. */
+/* From a network and the wishes of a pipeline to what is compiled: the sampler's table, the graphs, and which of them
+ * runs when. */
 #ifndef SY_SAMPLE_SAMPLING_H
 #define SY_SAMPLE_SAMPLING_H
 
@@ -6,15 +7,30 @@
 #include "src/sample/sampler.h"
 #include "src/switchyard.h"
 
+enum { SY_SAMPLING_PROGRAMS = 8 };
+
+typedef struct sy_sampling_program {
+    sy_graph *graph;
+    const char *condition; /* as in sy_session_program */
+    bool same_step;
+    bool network, guided; /* runs the network; with guidance */
+    int32_t variant;      /* sy_variant */
+} sy_sampling_program;
+
 typedef struct sy_sampling {
-    sy_network_config config; /* with the precision that was asked for */
+    sy_network_config config; /* with the precision that was asked for; settings are dropped once graphs are built */
     sy_sampler_kind sampler;
     sy_sampler_row *rows;
     uint32_t n_rows, steps, count;
-    int32_t batch; /* rows of the network's input: count, or twice that with guidance */
+    int32_t batch; /* rows of the label: count, or twice that with guidance */
     double guidance;
     bool guided;
-    sy_graph *init, *step;
+    bool adaptive, ode;    /* the device decides which steps run the network; how long steps are */
+    sy_graph *init, *step; /* step: the first of the programs */
+    sy_sampling_program programs[SY_SAMPLING_PROGRAMS];
+    uint32_t n_programs;
+    uint32_t *schedule, n_schedule; /* as in sy_session_params */
+    uint32_t evaluations;           /* of the network, if every one runs */
 } sy_sampling;
 
 /* Everything in *out is the caller's, to be freed with sy_sampling_free, also after a failure. */

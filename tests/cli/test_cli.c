@@ -92,7 +92,7 @@ static void test_wrong_arguments(void)
     EXPECT("generate --steps 1x --prompt cat", 2, err, "--steps");
     EXPECT("generate --guidance nan --prompt cat", 2, err, "--guidance");
     EXPECT("generate --sampler magic --prompt cat", 2, err, "euler, heun");
-    EXPECT("generate --sampler ddim --prompt cat", 2, err, "use euler or heun");
+    EXPECT("generate --sampler ddim --prompt cat", 2, err, "use euler, heun");
     EXPECT("generate --precision f64 --prompt cat", 2, err, "f32, f16");
     EXPECT("generate", 2, err, "--list-prompts");
     EXPECT("generate --label 3", 2, err, "use --prompt");

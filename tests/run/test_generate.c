@@ -191,7 +191,7 @@ static void test_refusals(sy_pipeline *one)
     sy_pipeline_params bad = {.device = "no such device"};
     expect_refused(sy_pipeline_create(model, &bad, &p), SY_ERROR_NOT_FOUND, "no such device");
     bad = (sy_pipeline_params){.device = device, .sampler = SY_SAMPLER_DDIM};
-    expect_refused(sy_pipeline_create(model, &bad, &p), SY_ERROR_INVALID_ARGUMENT, "use euler or heun");
+    expect_refused(sy_pipeline_create(model, &bad, &p), SY_ERROR_INVALID_ARGUMENT, "use euler, heun");
     bad = (sy_pipeline_params){.device = device, .guidance = -1};
     expect_refused(sy_pipeline_create(model, &bad, &p), SY_ERROR_INVALID_ARGUMENT, "guidance");
     const char *no_tap = "blocks.99.route";

@@ -167,7 +167,7 @@ static void test_published_rows(void)
     CHECK(n == 50 && rows[0].t == 981);
     CHECK_NEAR(rows[0].cx, 1.1228517, 1e-6);
     CHECK_NEAR(rows[0].cv, -0.1232520, 1e-6);
-    CHECK(!sy_sampler_uses_noise(rows, n) && !sy_sampler_uses_history(rows, n));
+    CHECK(!sy_sampler_uses(rows, n, SY_COLUMN_cn) && !sy_sampler_uses(rows, n, SY_COLUMN_ch));
     free(rows);
 
     /* DPM-Solver++(2M), 20 steps: second step in terms of clean estimates m0 and m1 (h holds m1). */
@@ -179,7 +179,7 @@ static void test_published_rows(void)
     CHECK_NEAR(of_m0, 0.0418020, 1e-5);
     CHECK_NEAR(rows[1].ch, -0.0132744, 1e-5);
     CHECK_NEAR(rows[1].cx - of_m0 * rows[1].px, 0.9969911, 1e-6);
-    CHECK(sy_sampler_uses_history(rows, n));
+    CHECK(sy_sampler_uses(rows, n, SY_COLUMN_ch));
     static const double sigma[] = {14.61464, 10.90424, 8.30280, 6.44296};
     for (int i = 0; i < 4; i++)
         CHECK_NEAR(-rows[i].pv / rows[i].px * rows[i].px, sigma[i], 1e-5); /* sqrt((1 - a) / a) */
@@ -263,7 +263,7 @@ static void test_refusals(void)
     sy_error error = {0};
     sy_sampler_params p = {.sampler = SY_SAMPLING_DDIM, .steps = 10, .objective = SY_OBJECTIVE_FLOW};
     CHECK(!sy_sampler_table(&p, &rows, &n, &error) && !rows && error.code == SY_CODE_INVALID_ARGUMENT);
-    CHECK(strstr(error.message, "use euler or heun"));
+    CHECK(strstr(error.message, "use euler, heun"));
     error = (sy_error){0};
     p = (sy_sampler_params){.sampler = SY_SAMPLING_EULER, .steps = 10, .objective = SY_OBJECTIVE_DDPM};
     CHECK(!sy_sampler_table(&p, &rows, &n, &error) && strstr(error.message, "ddpm"));
