@@ -65,6 +65,7 @@ bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t b
 
 bool sy_switch_transformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_deepseek_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_mode_policy_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_megablocks_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 /* x as f32; no op where it is f32 already. */

@@ -32,6 +32,7 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"switch-transformer", "Switch Transformer's encoder: T5 whose tokens go to one expert each, while there is room",
      sy_switch_transformer_build},
     {"deepseekmoe", "DeepSeekMoE: a language model of many small experts and shared ones", sy_deepseek_moe_build},
+    {"mode-policy", "MoDE: denoises a robot's actions with experts chosen by the noise level", sy_mode_policy_build},
     {"megablocks", "MegaBlocks: one mixture that drops no token, whatever the load", sy_megablocks_build},
     {"v-moe", "V-MoE: a vision transformer with experts of limited room, first come or most certain first",
      sy_v_moe_build},
