@@ -2,6 +2,7 @@
  * front of a matmul, heads are views of the joint projection, and each sample's modulation broadcasts over its
  * tokens, so that all of it can ride in the dispatches of matmuls, norms and attention. */
 #include "graph/zoo/dit_shell.h"
+#include "graph/zoo/block_routes.h"
 #include "graph/zoo/networks.h"
 
 #include <math.h>
@@ -144,7 +145,19 @@ static sy_value attention(const sy_dit *dit, sy_value u)
     sy_value qk = qkv;
     if (c->qk_norm)
         qk = norm_queries_and_keys(dit, sy_slice_axis(g, qkv, 2, 0, 2), d);
-    sy_value y = sy_attention(g, heads_of(dit, qk, 0), heads_of(dit, qk, 1), heads_of(dit, qkv, 2), 1 / sqrt(d));
+    sy_value q = heads_of(dit, qk, 0), k = heads_of(dit, qk, 1), v = heads_of(dit, qkv, 2), y;
+    sy_sparge_params sparge;
+    bool sparse;
+    if (!sy_zoo_sparge_setting(c, &sparge, &sparse, &g->error))
+        return 0;
+    if (sparse) {
+        sy_value route;
+        sparge.q = q, sparge.k = k, sparge.v = v;
+        y = sy_sparge_attention(g, &sparge, &route);
+        sy_tap(g, "route", route);
+    } else {
+        y = sy_attention(g, q, k, v, 1 / sqrt(d));
+    }
     y = sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3});
     y = sy_reshape(g, y, SY_T(SY_F32, dit->batch, dit->tokens, c->width));
     y = sy_linear(g, y, timm ? "proj" : "out_proj", c->width, true, c->dtype);

@@ -62,6 +62,7 @@ bool sy_adm_configure(const struct sy_safetensors *file, sy_network_config *conf
 sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
 bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_spargeattn_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 bool sy_switch_transformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_deepseek_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
