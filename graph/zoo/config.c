@@ -16,7 +16,6 @@ enum {
     MAX_SIDE = 8192,
     MAX_TOKENS = 1 << 16,
     MAX_WIDTH = 1 << 15,
-    MAX_DEPTH = 1024,
     MAX_WORDS = 256,
     MAX_TENSORS = 1 << 14
 };
@@ -144,11 +143,11 @@ static bool picture_side(const struct sy_safetensors *file, sy_network_config *c
 
 static bool transformer(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
-    while (c->depth <= MAX_DEPTH && sy_zoo_has(file, "blocks.%d.adaLN_modulation.1.weight", (int)c->depth))
+    while (c->depth <= SY_ZOO_MAX_DEPTH && sy_zoo_has(file, "blocks.%d.adaLN_modulation.1.weight", (int)c->depth))
         c->depth++;
-    if (c->depth < 1 || c->depth > MAX_DEPTH)
+    if (c->depth < 1 || c->depth > SY_ZOO_MAX_DEPTH)
         return sy_fail(error, SY_CODE_INVALID_FILE, "The file has %d blocks; 1 to %d are possible.", (int)c->depth,
-                       MAX_DEPTH);
+                       SY_ZOO_MAX_DEPTH);
     c->attention_names = sy_zoo_has(file, "blocks.0.attn.Wqkv.weight") ? SY_ATTENTION_WQKV : SY_ATTENTION_TIMM;
     c->qk_norm = sy_zoo_has(file, "blocks.0.attn.q_norm.weight");
     c->qk_norm_eps = c->attention_names == SY_ATTENTION_WQKV ? 1e-6 : 1e-5;

@@ -35,21 +35,27 @@ sy_value sy_dit_positions(sy_graph *g, int32_t grid, int32_t width)
     return sy_reshape(g, sy_concat(g, parts, 2, 2), SY_T(SY_F32, 1, grid * grid, width));
 }
 
-/* x_embedder is a convolution whose kernel is its stride: every patch, channel by channel, times one matrix. */
+/* A convolution whose kernel is its stride: every patch, channel by channel, times one matrix. */
+sy_value sy_dit_patches(sy_graph *g, const sy_network_config *c, sy_value x, const char *name)
+{
+    int32_t p = c->patch, grid = c->side / p, values = c->channels * p * p, batch = g->nodes[x].type.dim[0];
+    x = sy_reshape(g, x, SY_T(SY_F32, batch, c->channels, grid, p, grid, p));
+    x = sy_transpose(g, x, (const int32_t[]){0, 2, 4, 1, 3, 5});
+    x = sy_reshape(g, x, SY_T(SY_F32, batch, grid * grid, values));
+    sy_scope_push(g, "%s", name);
+    sy_value w = sy_param(g, "weight", SY_T(c->dtype, c->width, c->channels, p, p));
+    sy_value b = sy_zoo_param(g, "bias", SY_T(c->dtype, c->width));
+    sy_scope_pop(g);
+    return sy_add(g, sy_matmul(g, x, sy_reshape(g, w, SY_T(c->dtype, c->width, values)), true), b);
+}
+
 static sy_value patchify(const sy_dit *dit, sy_value x)
 {
     sy_graph *g = dit->g;
     const sy_network_config *c = dit->config;
-    int32_t p = c->patch, grid = c->side / p, values = c->channels * p * p;
-    x = sy_reshape(g, x, SY_T(SY_F32, dit->batch, c->channels, grid, p, grid, p));
-    x = sy_transpose(g, x, (const int32_t[]){0, 2, 4, 1, 3, 5});
-    x = sy_reshape(g, x, SY_T(SY_F32, dit->batch, dit->tokens, values));
-    sy_value w = sy_param(g, "x_embedder.proj.weight", SY_T(c->dtype, c->width, c->channels, p, p));
-    sy_value b = sy_zoo_param(g, "x_embedder.proj.bias", SY_T(c->dtype, c->width));
-    x = sy_add(g, sy_matmul(g, x, sy_reshape(g, w, SY_T(c->dtype, c->width, values)), true), b);
     sy_value positions = c->has_pos_embed ? sy_zoo_param(g, "pos_embed", SY_T(c->dtype, 1, dit->tokens, c->width))
-                                          : sy_dit_positions(g, grid, c->width);
-    return sy_add(g, x, positions);
+                                          : sy_dit_positions(g, c->side / c->patch, c->width);
+    return sy_add(g, sy_dit_patches(g, c, x, "x_embedder.proj"), positions);
 }
 
 /* A token's vector is (p, p, channels), channel fastest. */
@@ -133,7 +139,7 @@ static sy_value heads_of(const sy_dit *dit, sy_value x, int32_t i)
 }
 
 /* The joint projection's outputs are q of all heads, then k, then v. */
-static sy_value attention(const sy_dit *dit, sy_value u)
+static sy_value attention(const sy_dit *dit, int32_t block, sy_value u)
 {
     sy_graph *g = dit->g;
     const sy_network_config *c = dit->config;
@@ -150,7 +156,11 @@ static sy_value attention(const sy_dit *dit, sy_value u)
     bool sparse;
     if (!sy_zoo_sparge_setting(c, &sparge, &sparse, &g->error))
         return 0;
-    if (sparse) {
+    if (dit->attend) {
+        sy_scope_pop(g);
+        y = dit->attend(dit, block, q, k, v);
+        sy_scope_push(g, "attn");
+    } else if (sparse) {
         sy_value route;
         sparge.q = q, sparge.k = k, sparge.v = v;
         y = sy_sparge_attention(g, &sparge, &route);
@@ -183,7 +193,7 @@ sy_value sy_dit_block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forw
     sy_scope_push(g, "blocks.%d", i);
     sy_value m = modulation(dit, CHUNKS);
     sy_value u = norm_modulate(dit, x, chunk(dit, m, SHIFT_ATTENTION), chunk(dit, m, SCALE_ATTENTION));
-    x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_ATTENTION), attention(dit, u)));
+    x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_ATTENTION), attention(dit, i, u)));
     u = norm_modulate(dit, x, chunk(dit, m, SHIFT_MLP), chunk(dit, m, SCALE_MLP));
     x = sy_add(g, x, sy_mul(g, chunk(dit, m, GATE_MLP), feed_forward(dit, i, u)));
     sy_scope_pop(g);

@@ -6,7 +6,13 @@
 
 #include "graph/zoo/zoo.h"
 
-typedef struct sy_dit {
+typedef struct sy_dit sy_dit;
+
+/* Attention of block `block`: q, k, v f32[N, heads, tokens, d] to the same shape. Called in the
+ * block's scope. */
+typedef sy_value (*sy_dit_attend)(const sy_dit *dit, int32_t block, sy_value q, sy_value k, sy_value v);
+
+struct sy_dit {
     sy_graph *g;
     const sy_network_config *config;
     int32_t batch, tokens;   /* tokens of one sample */
@@ -14,7 +20,8 @@ typedef struct sy_dit {
     sy_value time_embedding; /* f32[1 or N, width]: of the time alone */
     sy_value condition;      /* f32[N, width]: silu of the time's and the label's embedding */
     sy_value null_label;     /* i32[N]: 1 where the sample is unconditional; 0 (no value): there is no null label */
-} sy_dit;
+    sy_dit_attend attend;    /* set after sy_dit_begin; NULL: every token attends to all */
+};
 
 /* The feed-forward of block `block`: u f32[N, tokens, width], normed and modulated, to the same shape. Called in the
  * block's scope. */
@@ -34,6 +41,9 @@ sy_value sy_dit_end(const sy_dit *dit, sy_value x);
 /* The plain feed-forward, and the feed-forward that is it in every block: mlp.fc2(gelu(mlp.fc1(u))). */
 sy_value sy_dit_mlp(const sy_dit *dit, sy_value u);
 sy_value sy_dit_dense(const sy_dit *dit, int32_t block, sy_value u);
+
+/* x f32[N, channels, side, side] in patches times "<name>.weight" plus "<name>.bias": f32[N, tokens, width]. */
+sy_value sy_dit_patches(sy_graph *g, const sy_network_config *config, sy_value x, const char *name);
 
 /* The parts below are used by the tests one by one. */
 

@@ -4,7 +4,7 @@
 
 #include "graph/zoo/zoo.h"
 
-enum { SY_ZOO_MAX_EXPERTS = 1024 };
+enum { SY_ZOO_MAX_EXPERTS = 1024, SY_ZOO_MAX_DEPTH = 1024 };
 
 struct sy_safetensors;
 
@@ -33,6 +33,15 @@ sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo
 bool sy_dit_moe_recognise(const struct sy_safetensors *file);
 bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_dit_moe_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_skip_dit_recognise(const struct sy_safetensors *file);
+bool sy_skip_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_skip_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+sy_value sy_sparse_skip_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_u_vit_recognise(const struct sy_safetensors *file);
+bool sy_u_vit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_u_vit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
 bool sy_promoe_recognise(const struct sy_safetensors *file);
 bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
