@@ -170,7 +170,7 @@ static sy_value residual(const adm *a, sy_value x, resample to)
 {
     sy_graph *g = a->g;
     const sy_network_config *c = a->c;
-    int32_t out = sy_unet_rows(g, c, "in_layers.2.weight"), told = sy_unet_rows(g, c, "emb_layers.1.weight");
+    int32_t out = sy_unet_dim(g, c, "in_layers.2.weight", 0), told = sy_unet_dim(g, c, "emb_layers.1.weight", 0);
     sy_value h = sy_silu(g, sy_unet_group_norm(g, c, x, "in_layers.0", a->groups, 1e-5));
     h = sy_unet_conv(g, c, resampled(a, h, to), "in_layers.2", 1, true);
     x = resampled(a, x, to);
@@ -236,7 +236,7 @@ static void condition(adm *a, const sy_zoo_inputs *in)
     t = sy_unet_linear(g, c, t, "time_embed.2", true);
     if (c->label_rows)
         t = sy_add(g, t,
-                   sy_zoo_label_embedding(g, c, in, "label_emb.weight", sy_unet_rows(g, c, "time_embed.2.weight")));
+                   sy_zoo_label_embedding(g, c, in, "label_emb.weight", sy_unet_dim(g, c, "time_embed.2.weight", 0)));
     a->condition = sy_silu(g, t);
 }
 

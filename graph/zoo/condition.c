@@ -33,14 +33,18 @@ sy_value sy_zoo_time_features(sy_graph *g, sy_value t, sy_value f, bool sine_fir
 }
 
 /* A word -1 reads 0 and weighs 0. */
+sy_value sy_zoo_label_rows(sy_graph *g, const sy_network_config *c, const sy_zoo_inputs *inputs, sy_value table)
+{
+    sy_value rows = sy_zoo_f32(g, sy_take_rows(g, table, inputs->label));
+    if (!c->words || !rows)
+        return rows;
+    int32_t n = g->nodes[inputs->label].type.dim[0], width = g->nodes[rows].type.dim[2];
+    sy_value weights = sy_reshape(g, inputs->label_weights, SY_T(SY_F32, n, 1, c->words));
+    return sy_reshape(g, sy_matmul(g, weights, rows, false), SY_T(SY_F32, n, width));
+}
+
 sy_value sy_zoo_label_embedding(sy_graph *g, const sy_network_config *c, const sy_zoo_inputs *inputs, const char *table,
                                 int32_t width)
 {
-    sy_value rows = sy_take_rows(g, sy_param(g, table, SY_T(c->dtype, c->label_rows, width)), inputs->label);
-    rows = sy_zoo_f32(g, rows);
-    if (!c->words)
-        return rows;
-    int32_t n = g->nodes[inputs->label].type.dim[0];
-    sy_value weights = sy_reshape(g, inputs->label_weights, SY_T(SY_F32, n, 1, c->words));
-    return sy_reshape(g, sy_matmul(g, weights, rows, false), SY_T(SY_F32, n, width));
+    return sy_zoo_label_rows(g, c, inputs, sy_param(g, table, SY_T(c->dtype, c->label_rows, width)));
 }

@@ -70,6 +70,13 @@ bool sy_adm_recognise(const struct sy_safetensors *file);
 bool sy_adm_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
+bool sy_song_recognise(const struct sy_safetensors *file);
+bool sy_song_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_song_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+bool sy_dhariwal_recognise(const struct sy_safetensors *file);
+bool sy_dhariwal_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_dhariwal_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
 bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_spargeattn_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
@@ -91,7 +98,9 @@ sy_value sy_zoo_merge_heads(sy_graph *g, sy_value x);
 sy_value sy_zoo_time_features(sy_graph *g, sy_value t, sy_value f, bool sine_first);
 /* base^(-i / divisor) for i < count: f32[count]. */
 sy_value sy_zoo_frequencies(sy_graph *g, int32_t count, double base, double divisor);
-/* f32[N, width]: the label's row of the table, a parameter [label_rows, width]; prompted by words, their mean. */
+/* f32[N, width]: the label's row of the table [label_rows, width]; prompted by words, their mean. _embedding: the table
+ * is the parameter of that name. */
+sy_value sy_zoo_label_rows(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs, sy_value table);
 sy_value sy_zoo_label_embedding(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs,
                                 const char *table, int32_t width);
 

@@ -21,20 +21,16 @@ bool sy_unet_has(const sy_graph *g, const sy_network_config *c, const char *name
     return stored(g, c, name) != NULL;
 }
 
-static const sy_stored_tensor *need(sy_graph *g, const sy_network_config *c, const char *name)
+int32_t sy_unet_dim(sy_graph *g, const sy_network_config *c, const char *name, uint32_t axis)
 {
     const sy_stored_tensor *t = stored(g, c, name);
-    if (t && t->rank > 0 && t->dim[0] > 0 && t->dim[0] <= MOST_WIDTH)
-        return t;
+    if (!sy_graph_check(g, NULL))
+        return 0;
+    if (t && t->rank > axis && t->dim[axis] > 0 && t->dim[axis] <= MOST_WIDTH)
+        return (int32_t)t->dim[axis];
     sy_fail(&g->error, SY_CODE_INVALID_FILE, "The tensor \"%.200s%s%s\" is not in the file, or larger than any layer.",
             g->scope, *g->scope ? "." : "", name);
-    return NULL;
-}
-
-int32_t sy_unet_rows(sy_graph *g, const sy_network_config *c, const char *name)
-{
-    const sy_stored_tensor *t = sy_graph_check(g, NULL) ? need(g, c, name) : NULL;
-    return t ? (int32_t)t->dim[0] : 0;
+    return 0;
 }
 
 int32_t sy_unet_channels(const sy_graph *g, sy_value x)
@@ -62,18 +58,15 @@ sy_value sy_unet_conv(sy_graph *g, const sy_network_config *c, sy_value x, const
 {
     char weight[96];
     snprintf(weight, sizeof weight, "%s.weight", name);
-    const sy_stored_tensor *t = sy_graph_check(g, NULL) ? need(g, c, weight) : NULL;
-    if (!t)
-        return 0;
-    int32_t kernel = t->rank == 4 && t->dim[2] > 0 && t->dim[2] < 64 ? (int32_t)t->dim[2] : 1;
-    return sy_conv_layer(g, x, name, (int32_t)t->dim[0], kernel, stride, kernel / 2, bias, c->dtype);
+    int32_t out = sy_unet_dim(g, c, weight, 0), kernel = sy_unet_dim(g, c, weight, 2);
+    return kernel ? sy_conv_layer(g, x, name, out, kernel, stride, kernel / 2, bias, c->dtype) : 0;
 }
 
 sy_value sy_unet_linear(sy_graph *g, const sy_network_config *c, sy_value x, const char *name, bool bias)
 {
     char weight[96];
     snprintf(weight, sizeof weight, "%s.weight", name);
-    int32_t out = sy_unet_rows(g, c, weight);
+    int32_t out = sy_unet_dim(g, c, weight, 0);
     return out ? sy_linear(g, x, name, out, bias, c->dtype) : 0;
 }
 
@@ -87,7 +80,7 @@ static sy_value pointwise(sy_graph *g, const sy_network_config *c, sy_value x, c
 {
     int32_t in = sy_unet_channels(g, x), dims[4] = {out, in, 1, 1};
     sy_scope_push(g, "%s", name);
-    const sy_stored_tensor *t = need(g, c, "weight");
+    const sy_stored_tensor *t = stored(g, c, "weight");
     int rank = t && t->rank >= 2 && t->rank <= 4 ? (int)t->rank : 2;
     sy_value w = sy_reshape(g, sy_param(g, "weight", sy_tensor(c->dtype, rank, dims)), SY_T(c->dtype, out, in));
     x = sy_add(g, sy_matmul(g, x, w, true), sy_zoo_param(g, "bias", SY_T(c->dtype, out)));

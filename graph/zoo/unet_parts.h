@@ -16,9 +16,9 @@ typedef enum sy_qkv_order {
 
 /* True if the file has a tensor of that name in the graph's scope. */
 bool sy_unet_has(const sy_graph *g, const sy_network_config *config, const char *name);
-/* Rows (outputs) of the tensor of that name in the graph's scope, as the file has it; a sticky error and 0 if it is not
- * there or larger than any layer. */
-int32_t sy_unet_rows(sy_graph *g, const sy_network_config *config, const char *name);
+/* A dimension of the tensor of that name in the graph's scope, as the file has it (0: a layer's outputs); a sticky
+ * error and 0 if it is not there or larger than any layer's. */
+int32_t sy_unet_dim(sy_graph *g, const sy_network_config *config, const char *name, uint32_t axis);
 /* The number of channels, and of pixels along the first axis, of an image; 1 where there is no value. */
 int32_t sy_unet_channels(const sy_graph *g, sy_value x);
 int32_t sy_unet_side(const sy_graph *g, sy_value x);

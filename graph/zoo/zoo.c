@@ -31,6 +31,8 @@ const sy_network sy_zoo_networks[] = {
      sy_adm_build},
     {"sd-unet", "the U-Net of Stable Diffusion 1.x: resnets, transformers that attend to a text, skips",
      sy_sd_unet_recognise, sy_sd_unet_configure, sy_sd_unet_build},
+    {"song-unet", "DDPM++ and NCSN++ as EDM trains them", sy_song_recognise, sy_song_configure, sy_song_build},
+    {"dhariwal-unet", "ADM's U-Net as EDM trains it", sy_dhariwal_recognise, sy_dhariwal_configure, sy_dhariwal_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -8,6 +8,7 @@ import sys
 
 import torch
 
+import edm_unets
 import fixture
 import unets
 
@@ -21,6 +22,16 @@ ADMS = {
     "skip_tuning": dict(ADM, mult=(1, 1, 1), attention=(), out=3, heads=2, tuning=TUNING),
     "freeu": dict(ADM, out=3, heads=2, freeu=FREEU + (2,)),
     "freeu_levels": dict(ADM, mult=(1, 1), attention=(), out=3, heads=2, freeu=FREEU + (1,)),
+}
+EDM = dict(width=8, blocks=1, channels=3, out=3)
+EDMS = {
+    "song_unet": dict(EDM, song=True, size=8, mult=(1, 2), attention=(8,), classes=5, prefix="model.", tuning=TUNING),
+    "ncsnpp": dict(EDM, song=True, size=8, mult=(1, 1, 1), attention=(), taps=(1, 3, 3, 1), fourier=True,
+                   residual=True, precond="ve"),
+    "dhariwal_unet": dict(EDM, song=False, size=8, mult=(1, 2), attention=(4,), classes=5, head_channels=8),
+    "song_unet_vp": dict(EDM, song=True, size=4, mult=(1,), attention=(), precond="vp"),
+    "dhariwal_unet_iddpm": dict(EDM, song=False, size=4, mult=(1,), attention=(), out=6, head_channels=4,
+                                precond="iddpm"),
 }
 
 
@@ -65,9 +76,27 @@ def adm(name):
     fixture.save(name, stored, inputs, {"output": y}, taps=net.taps, metadata=told)
 
 
+def edm(name):
+    config = EDMS[name]
+    precond = config.get("precond", "edm")
+    weights = fixture.draw_all(edm_unets.edm_shapes(**config), 5)
+    for key in weights:
+        if key.endswith("resample_filter"):
+            weights[key] = edm_unets.outer(config.get("taps", (1, 1)))
+    stored, w = half(weights)
+    told = {"architecture": "song-unet" if config["song"] else "dhariwal-unet", "precond": precond}
+    told |= {} if config["song"] else {"num_head_channels": config["head_channels"]}
+    told |= {"skip_tuning": ",".join(map(str, config["tuning"]))} if "tuning" in config else {}
+    net = edm_unets.EDM(w, **{k: v for k, v in config.items() if k not in ("channels", "out", "classes", "precond")})
+    inputs = {"x": fixture.draw((2, 3, config["size"], config["size"]), "x"), "time": exact([0.3, -0.4])}
+    inputs["label"] = torch.tensor([4, 0])
+    y = edm_unets.training_output(net, precond, inputs["x"], inputs["time"], [4, 0] if "classes" in config else None)
+    fixture.save(name, stored, inputs, {"output": y}, taps=net.taps, metadata=told)
+
+
 def main():
-    for name in sys.argv[1:] or list(ADMS):
-        adm(name)
+    for name in sys.argv[1:] or [*ADMS, *EDMS]:
+        (adm if name in ADMS else edm)(name)
 
 
 if __name__ == "__main__":
