@@ -25,7 +25,7 @@ static bool check_print(const sy_compile_params *params, sy_error *error)
 {
     if (!params->print_after || !strcmp(params->print_after, "all"))
         return true;
-    for (const sy_pass *pass = sy_pipeline; pass->name; pass++)
+    for (const sy_pass *pass = sy_passes; pass->name; pass++)
         if (!strcmp(pass->name, params->print_after))
             return true;
     return sy_fail(error, SY_CODE_INVALID_ARGUMENT,

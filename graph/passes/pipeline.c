@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-const sy_pass sy_pipeline[] = {
+const sy_pass sy_passes[] = {
     {"select_taps", "taps that were asked for become outputs of every step, all others go", sy_pass_select_taps,
      SY_STAGE_SOURCE},
     {"simplify", "fold constants, drop what changes nothing, share what is equal, to a fixed point", sy_pass_simplify,
@@ -33,7 +33,7 @@ const sy_pass sy_pipeline[] = {
     {"program", "the program the run time gets", sy_pass_program, SY_STAGE_FUSED},
     {NULL, NULL, NULL, SY_STAGE_SOURCE},
 };
-enum { N_PASSES = sizeof sy_pipeline / sizeof *sy_pipeline - 1 };
+enum { N_PASSES = sizeof sy_passes / sizeof *sy_passes - 1 };
 
 sy_plan *sy_plan_create(const sy_graph *graph, const sy_compile_params *params, sy_error *error)
 {
@@ -100,7 +100,7 @@ static bool run_pass(sy_plan *plan, const sy_pass *pass, sy_error *error)
 
 bool sy_plan_run(sy_plan *plan, const char *last, sy_error *error)
 {
-    for (const sy_pass *pass = sy_pipeline; pass->name; pass++) {
+    for (const sy_pass *pass = sy_passes; pass->name; pass++) {
         if (!run_pass(plan, pass, error))
             return false;
         if (last && !strcmp(pass->name, last))

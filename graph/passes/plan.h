@@ -107,7 +107,7 @@ typedef struct sy_pass {
     bool (*run)(sy_plan *plan, sy_error *error);
     sy_stage stage;
 } sy_pass;
-extern const sy_pass sy_pipeline[]; /* ends with a row whose name is NULL */
+extern const sy_pass sy_passes[]; /* ends with a row whose name is NULL */
 
 /* Bytes from one step's slice of a step output to the next. The kernel that makes the value stores at
  * (step index) * stride, so planning and emission must agree. */

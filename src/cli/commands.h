@@ -4,6 +4,7 @@
 #define SY_CLI_COMMANDS_H
 
 #include "src/device/device.h"
+#include "src/switchyard.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,8 @@ enum {
 /* Name, what it does in one line. */
 #define SY_COMMANDS(X)                                                                                                 \
     X(generate, "make pictures, and maps of which expert made which part")                                             \
+    X(compare, "make the same pictures with and without settings, side by side")                                       \
+    X(settings, "list the settings of generate and compare")                                                           \
     X(run, "run any graph in the text form on .npy arrays")                                                            \
     X(compile, "show what the compiler makes of a graph or a model")                                                   \
     X(systems, "list the published systems, which of them run, and what proves it")                                    \
@@ -39,9 +42,20 @@ bool sy_cli_u32(const char *command, const char *option, const char *text, uint3
 bool sy_cli_double(const char *command, const char *option, const char *text, double least, double most, double *out);
 
 /* A context whose validation messages, where the layer is on, go to standard error. NULL when memory is out. */
-struct sy_context *sy_cli_context(void);
+sy_context *sy_cli_context(void);
 /* The same for whoever looks at instances themselves. */
 void sy_cli_validation(void *user, sy_severity severity, const char *text);
+
+/* Settings as given, in order: copies of "NAME=VALUE". Zero is ready to begin. */
+enum { SY_CLI_SETTINGS = 64 };
+typedef struct sy_cli_settings {
+    sy_named_setting settings[SY_CLI_SETTINGS];
+    char *copies[SY_CLI_SETTINGS];
+    uint32_t n;
+} sy_cli_settings;
+/* "NAME=VALUE" joins the list; false (after a message) if it is not of that form, or there is no such setting. */
+bool sy_cli_take_setting(const char *command, sy_cli_settings *list, const char *text);
+void sy_cli_free_settings(sy_cli_settings *list);
 
 /* From now on Ctrl-C and SIGTERM only set a flag, which sy_cli_interrupted reads; a second one ends the process. */
 void sy_cli_catch_interrupt(void);

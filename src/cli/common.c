@@ -71,7 +71,7 @@ void sy_cli_validation(void *user, sy_severity severity, const char *text)
     print_validation(user, text);
 }
 
-struct sy_context *sy_cli_context(void)
+sy_context *sy_cli_context(void)
 {
     sy_context_params params = {.message = print_validation};
     sy_context *context = NULL;

@@ -42,6 +42,7 @@ static const char help[] =
     "  --sampler NAME     euler, heun (flow models); ddim, dpm++2m, ddpm (noise-predicting models)\n"
     "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
     "  --shift X          flow models: shift of the noise levels (default 1)\n"
+    "  --set NAME=VALUE   a setting, given any number of times: `switchyard settings` lists them\n"
     "  --precision NAME   of weights on the device: stored (default, as in the file), f32, f16\n"
     "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference: the built-in "
     "evaluator,\n"
@@ -78,6 +79,7 @@ typedef struct options {
     const char *tap_names[MOST_TAPS + SY_MAP_TAPS];
     uint32_t n_taps;
     bool stats, json, quiet, list;
+    sy_cli_settings settings;
     sy_pipeline_params pipeline;
 } options;
 
@@ -169,6 +171,7 @@ static bool parse(int argc, char **argv, options *o, int *status)
         SAMPLER,
         ETA,
         SHIFT,
+        SET,
         PRECISION,
         DEVICE,
         OUT,
@@ -189,6 +192,7 @@ static bool parse(int argc, char **argv, options *o, int *status)
                                           {"sampler", 1, 0, SAMPLER},
                                           {"eta", 1, 0, ETA},
                                           {"shift", 1, 0, SHIFT},
+                                          {"set", 1, 0, SET},
                                           {"precision", 1, 0, PRECISION},
                                           {"device", 1, 0, DEVICE},
                                           {"out", 1, 0, OUT},
@@ -236,6 +240,9 @@ static bool parse(int argc, char **argv, options *o, int *status)
             break;
         case SHIFT:
             ok = sy_cli_double(command, "--shift", optarg, 0.001, 1000, &p->shift);
+            break;
+        case SET:
+            ok = sy_cli_take_setting(command, &o->settings, optarg);
             break;
         case PRECISION:
             ok = take_precision(o, optarg);
@@ -373,10 +380,13 @@ static bool write_picture(job *j, uint32_t index, sy_error *error)
     const sy_pipeline_info *info = sy_pipeline_get_info(j->pipeline);
     const sy_model_info *model = sy_model_get_info(j->model);
     const sy_result *r = j->result;
-    char label[32], seed[16], settings[160], software[32];
+    char label[32], seed[16], settings[1000], software[32];
     const char *name = strrchr(model->path, '/');
     snprintf(seed, sizeof seed, "%u", r->seeds[index]);
-    snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps, info->guidance);
+    size_t used = (size_t)snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps, info->guidance);
+    for (uint32_t i = 0; i < j->o->settings.n && used < sizeof settings; i++)
+        used += (size_t)snprintf(settings + used, sizeof settings - used, ", %s=%s", j->o->settings.settings[i].name,
+                                 j->o->settings.settings[i].value);
     snprintf(software, sizeof software, "switchyard %d.%d.%d", SY_VERSION_MAJOR, SY_VERSION_MINOR, SY_VERSION_PATCH);
     sy_png_text texts[] = {{"Title", prompt_of(j, index, label)},
                            {"Software", software},
@@ -521,6 +531,9 @@ static bool print_json(const job *j)
     cJSON_AddStringToObject(root, "device", p->device);
     cJSON_AddStringToObject(root, "model", sy_model_get_info(j->model)->path);
     cJSON_AddStringToObject(root, "sampler", p->sampler);
+    cJSON *settings = cJSON_AddObjectToObject(root, "settings");
+    for (uint32_t i = 0; i < j->o->settings.n; i++)
+        cJSON_AddStringToObject(settings, j->o->settings.settings[i].name, j->o->settings.settings[i].value);
     const struct {
         const char *name;
         double value;
@@ -659,6 +672,8 @@ static int work(job *j)
     o->pipeline.taps = o->tap_names;
     o->pipeline.n_taps = o->n_taps;
     o->pipeline.loading = loading;
+    o->pipeline.settings = o->settings.settings;
+    o->pipeline.n_settings = o->settings.n;
     sy_cli_catch_interrupt();
     status = sy_pipeline_create(j->model, &o->pipeline, &j->pipeline);
     if (status != SY_OK)
@@ -706,5 +721,6 @@ int sy_command_generate(int argc, char **argv)
     sy_context_destroy(&j.context);
     sy_text_free(&files);
     free(o.taps);
+    sy_cli_free_settings(&o.settings);
     return status;
 }

@@ -65,7 +65,7 @@ static void run(const char *arguments)
 
 static void test_help(void)
 {
-    static const char *const commands[] = {"generate", "run", "compile", "devices", "doctor"};
+    static const char *const commands[] = {"generate", "compare", "settings", "run", "compile", "devices", "doctor"};
     static const char *const options[] = {
         "--prompt",    "--label",  "--count", "--seed",   "--list-prompts", "--steps", "--guidance", "--sampler",
         "--precision", "--device", "--out",   "--routes", "--taps",         "--stats", "--json",     "Exit status"};
@@ -231,6 +231,37 @@ static void test_run(void)
     EXPECT("compile --ops", 0, out, "grouped_matmul");
 }
 
+/* The same pictures in two ways: what is left out costs nothing, and what changes nothing differs in nothing. */
+static void test_compare(const char *device)
+{
+    char line[400];
+    snprintf(line, sizeof line,
+             "compare --prompt owl --steps 2 --repeat 1 %s --json --out sheet.png --with guidance.steps=0,0 "
+             "--with 'guidance.steps=0,9 steps=2'",
+             device);
+    run(line);
+    cJSON *root = cJSON_Parse(last.out), *ways = cJSON_GetObjectItem(root, "ways");
+    CHECK_SAY(last.status == 0 && cJSON_GetArraySize(ways) == 3, "%s", last.err);
+    const cJSON *less = cJSON_GetArrayItem(ways, 1), *same = cJSON_GetArrayItem(ways, 2);
+    double work = cJSON_GetNumberValue(cJSON_GetObjectItem(less, "flops_ratio"));
+    CHECK_SAY(work > 0.7 && work < 0.8, "%g of the work with one of two steps guided", work);
+    CHECK(cJSON_GetNumberValue(cJSON_GetObjectItem(less, "psnr")) > 10);
+    CHECK(cJSON_IsNull(cJSON_GetObjectItem(same, "psnr")));
+    CHECK(cJSON_GetNumberValue(cJSON_GetObjectItem(same, "flops_ratio")) == 1);
+    CHECK(access("sheet.png", R_OK) == 0);
+    cJSON_Delete(root);
+    EXPECT("compare --prompt owl", 2, err, "--with");
+    EXPECT("compare --with freeu=1", 2, err, "--prompt");
+    EXPECT("compare --prompt owl --with fredu=1", 2, err, "did you mean freeu?");
+    EXPECT("compare --prompt owl --with freeu", 2, err, "NAME=VALUE");
+    EXPECT("compare --prompt owl --with sampler=eular", 2, err, "no sampler");
+    EXPECT("compare --prompt owl --with freeu=1,1,1,1", 2, err, "does nothing for this model");
+    EXPECT("settings freeu", 0, out, "FreeU");
+    EXPECT("settings --json", 0, out, "guidance.steps");
+    EXPECT("settings nonesuch", 2, err, "there is no setting");
+    EXPECT("generate --prompt owl --set guidance.steps", 2, err, "NAME=VALUE");
+}
+
 int main(void)
 {
     REQUIRE(mkdtemp(folder) && chdir(folder) == 0);
@@ -241,6 +272,7 @@ int main(void)
     if (device)
         test_run();
     test_generate(device ? "" : "--device reference");
+    test_compare(device ? "" : "--device reference");
     test_interrupt(device ? "" : "--device reference");
     char clean[100];
     snprintf(clean, sizeof clean, "rm -rf %s", folder);

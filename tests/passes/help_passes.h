@@ -146,7 +146,7 @@ static inline void help_check_stages(const sy_graph *graph, const sy_compile_par
     sy_plan *first = help_run(graph, params, "select_taps");
     REQUIRE(first != NULL);
     bool graph_changes = true; /* from order on only the plan does */
-    for (const sy_pass *pass = sy_pipeline + 1; pass->name && graph_changes; pass++) {
+    for (const sy_pass *pass = sy_passes + 1; pass->name && graph_changes; pass++) {
         sy_plan *plan = help_run(graph, params, pass->name);
         if (plan)
             help_same(first->graph, plan->graph, tolerance, pass->name);

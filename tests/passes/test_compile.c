@@ -107,7 +107,7 @@ static void check_print(void)
     sy_output(g, "y", sy_unary(g, SY_OP_EXP, sy_input(g, "x", SY_T(SY_F32, 4))));
     sy_program *p = sy_compile(g, &(sy_compile_params){.no_spirv = true, .print = &text, .print_after = "all"}, NULL);
     REQUIRE(p && text.data);
-    for (const sy_pass *pass = sy_pipeline; pass->name; pass++) {
+    for (const sy_pass *pass = sy_passes; pass->name; pass++) {
         char line[64];
         snprintf(line, sizeof line, "; after %s:", pass->name);
         CHECK_SAY(strcmp(pass->name, "program") == 0 || strstr(text.data, line), "%s is not printed", pass->name);
