@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write a checkpoint's averaged weights as a safetensors file (f16) with everything the C side must know.
 
-What: tensors under ProMoE's names; metadata (all strings) with patch, heads, space, objective, vocabulary,
-prompts, licence and a one-line card. Works on any checkpoint, also while the training goes on.
+What: tensors under the authors' names; metadata (all strings) with what shapes do not say, space, objective,
+vocabulary, prompts, licence and a one-line card. Works on any checkpoint, also while the training goes on.
 Why: the file must be usable alone: words to rows without a second file, and its licence inside.
 
     python3 tools/train/export.py run/checkpoint.pt models/emoji-promoe.safetensors
@@ -13,6 +13,8 @@ import os
 
 import torch
 from safetensors.torch import save_file
+
+from networks import network_of
 
 LICENCE = ("SIL Open Font License 1.1: trained on the bitmaps of Noto Color Emoji "
            "(Copyright 2013-2017 Google Inc. and contributors; package fonts-noto-color-emoji)")
@@ -32,13 +34,12 @@ def main():
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise SystemExit(f"export.py: {name} does not fit {a.type}; use --type f32")
-    card = (f"ProMoE, {config['depth']} blocks of width {config['width']}, 12+1+1 experts; "
-            f"{len(kept['names'])} emoji of Noto Color Emoji at {config['size']}x{config['size']}; "
+    network = network_of(kept)
+    card = (f"{network.card()}; {len(kept['names'])} emoji of Noto Color Emoji at {config['size']}x{config['size']}; "
             f"{kept['step']} steps, {kept['images']} images, {kept['used'] / 60:.0f} minutes of one CPU core, "
             f"seed {kept['seed']}")
     told = {
-        "architecture": "promoe", "patch_size": config["patch"], "num_heads": config["heads"], "top_k": 1,
-        "image_size": config["size"], "channels": 3, "space": "pixel", "time_scale": 1000,
+        **network.told(), "image_size": config["size"], "channels": 3, "space": "pixel", "time_scale": 1000,
         "objective": "flow", "vocabulary": json.dumps(kept["vocabulary"]),
         "prompts": json.dumps(kept["names"]), "steps": a.default_steps,
         "guidance": a.default_guidance, "licence": LICENCE, "card": card,

@@ -48,16 +48,18 @@ def line(name, rank):
     return f"{name:22s} top-1 {(rank < 1).float().mean():.3f}   top-5 {(rank < 5).float().mean():.3f}"
 
 
-def print_load(path):
-    """Share of every expert: load.json (list per layer) or routes.safetensors of `switchyard generate --routes`."""
+def print_load(path, extra):
+    """Share of every target of a route: load.json (list per layer) or routes.safetensors of `generate --routes`. The
+    last `extra` targets cannot be chosen (ProMoE's unconditional expert) and do not count."""
     if path.endswith(".json"):
-        counts = {f"mixture {k}": np.array(n) for k, n in enumerate(json.load(open(path)))}
+        counts = {f"route {k}": np.array(n) for k, n in enumerate(json.load(open(path)))}
     else:
         routes = {k[:-8]: v for k, v in load_file(path).items() if k.endswith(".targets")}
-        counts = {k: np.bincount(v, minlength=13) for k, v in routes.items()}
+        counts = {k: np.bincount(v) for k, v in routes.items()}
     for name, n in counts.items():
-        routed = n[:12] / max(1, n[:12].sum())
-        dead, entropy = int((routed == 0).sum()), -(routed * np.log(routed.clip(1e-12))).sum() / np.log(12)
+        n = n[:len(n) - extra]
+        routed = n / max(1, n.sum())
+        dead, entropy = int((routed == 0).sum()), -(routed * np.log(routed.clip(1e-12))).sum() / np.log(len(n))
         print(f"{name}: " + " ".join(f"{q:.3f}" for q in routed) + f"   dead {dead}, evenness {entropy:.3f}")
 
 
@@ -68,6 +70,7 @@ def main():
     args.add_argument("--pictures", required=True, help="folder of PNGs or one .npy")
     args.add_argument("--prompts", help="JSON list, one a picture (default: prompts.json in the folder)")
     args.add_argument("--routes", help="load.json, or routes.safetensors of `switchyard generate --routes`")
+    args.add_argument("--extra", type=int, default=0, help="last targets that do not count (ProMoE: 1)")
     args.add_argument("--json", help="also write the figures there")
     a = args.parse_args()
     torch.set_num_threads(1)
@@ -104,7 +107,7 @@ def main():
     worst = own.argsort(descending=True)[:8].tolist()
     print("farthest from their original: " + ", ".join(f"{prompts[k]} {own[k]:.3f}" for k in worst))
     if a.routes:
-        print_load(a.routes)
+        print_load(a.routes, a.extra)
     if a.json:
         json.dump(dict(pictures=len(made), top1=float((made_rank < 1).float().mean()),
                        top5=float((made_rank < 5).float().mean()),

@@ -195,6 +195,24 @@ class ProMoE(nn.Module):
                        self.final_layer.linear]:
             nn.init.zeros_(module.weight)
 
+    @staticmethod
+    def numbers_of(weights, told):
+        """The configuration of a file."""
+        blocks = 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks."))
+        return dict(patch=int(told["patch_size"]), width=weights["pos_embed"].shape[2], depth=blocks,
+                    heads=int(told["num_heads"]))
+
+    def told(self):
+        """What the shapes in a file do not say, for its metadata."""
+        return dict(architecture="promoe", patch_size=self.config["patch"], num_heads=self.config["heads"], top_k=1)
+
+    def card(self):
+        return f"ProMoE, {self.config['depth']} blocks of width {self.config['width']}, 12+1+1 experts"
+
+    def routers(self):
+        """(module whose `route` holds target ids after a forward, how many targets) of every layer that routes."""
+        return [(m, m.routed + 1) for m in self.mixtures()]
+
     def mixtures(self):
         return [b.mlp for b in self.blocks if isinstance(b.mlp, Mixture)]
 

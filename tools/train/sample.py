@@ -17,24 +17,23 @@ from PIL import Image
 from safetensors import safe_open
 
 from artwork import sheet, words_of
-from promoe import ProMoE, bag_of, sample
+from networks import ARCHITECTURES, network_of
+from promoe import bag_of, sample
 
 
 def load(path):
     """(model, vocabulary, prompts) from a safetensors file or a checkpoint."""
     if path.endswith(".safetensors"):
         with safe_open(path, "pt") as file:
-            told = file.metadata()
+            told = {k.removeprefix("switchyard."): v for k, v in file.metadata().items()}
             weights = {k: file.get_tensor(k).float() for k in file.keys()}
-        vocabulary, names = (json.loads(told["switchyard." + k]) for k in ("vocabulary", "prompts"))
-        heads, patch = int(told["switchyard.num_heads"]), int(told["switchyard.patch_size"])
+        vocabulary, names = (json.loads(told[k]) for k in ("vocabulary", "prompts"))
+        network = ARCHITECTURES[told["architecture"]]
+        model = network(len(vocabulary), size=int(told["image_size"]), **network.numbers_of(weights, told))
     else:
         kept = torch.load(path, weights_only=False)
         weights, vocabulary, names = kept["average"], kept["vocabulary"], kept["names"]
-        heads, patch = kept["config"]["heads"], kept["config"]["patch"]
-    side = int(weights["pos_embed"].shape[1] ** 0.5) * patch
-    model = ProMoE(len(vocabulary), side, patch, weights["pos_embed"].shape[2],
-                   1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks.")), heads)
+        model = network_of(kept)
     model.load_state_dict(weights)
     return model.eval(), vocabulary, names
 
@@ -67,15 +66,16 @@ def main():
         json.dump(prompts, open(a.list, "w"))
         return
     noise = torch.randn(len(prompts), 3, model.size, model.size, generator=torch.Generator().manual_seed(a.seed))
-    loads = [torch.zeros(m.routed + 1, dtype=torch.long) for m in model.mixtures()]
+    loads = [torch.zeros(targets, dtype=torch.long) for _, targets in model.routers()]
 
     def count(k):
-        def hook(mixture, *_):
-            loads[k].add_(mixture.route[0].bincount(minlength=mixture.routed + 1))
+        def hook(module, *_):
+            chosen = module.route[0] if isinstance(module.route, tuple) else module.route
+            loads[k].add_(chosen.flatten().bincount(minlength=len(loads[k])))
         return hook
 
-    for k, mixture in enumerate(model.mixtures()):
-        mixture.register_forward_hook(count(k))
+    for k, (module, _) in enumerate(model.routers()):
+        module.register_forward_hook(count(k))
     made = []
     for k in range(0, len(prompts), 32):
         bags = torch.stack([bag_of(words_of(p), vocabulary) for p in prompts[k:k + 32]])
@@ -90,7 +90,7 @@ def main():
         json.dump(prompts, open(os.path.join(a.folder, "prompts.json"), "w"))
         json.dump([n.tolist() for n in loads], open(os.path.join(a.folder, "load.json"), "w"))
     for k, n in enumerate(loads):
-        print(f"mixture {k}: " + " ".join(f"{q:.3f}" for q in (n[:-1] / n[:-1].sum()).tolist()))
+        print(f"route {k}: " + " ".join(f"{q:.3f}" for q in (n / n.sum()).tolist()))
 
 
 if __name__ == "__main__":

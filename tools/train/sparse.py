@@ -98,6 +98,17 @@ class SparseDiT(nn.Module):
                        self.final_layer.linear]:
             nn.init.zeros_(module.weight)
 
+    def routers(self):
+        """(module whose `route` holds target ids after a forward, how many targets) of every layer that routes."""
+        return [(b.attn, b.attn.regions) for b in self.blocks]
+
+    @staticmethod
+    def numbers_of(weights, told):
+        """The configuration of a file."""
+        blocks = 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks."))
+        return dict(patch=int(told["patch_size"]), width=weights["pos_embed"].shape[2], depth=blocks,
+                    heads=int(told["num_heads"]), region=int(told["region_size"]), picked=int(told["regions_picked"]))
+
     def told(self):
         """What the shapes in a file do not say, for its metadata."""
         c = self.config

@@ -7,7 +7,6 @@ Ours differs in four points: pixels are folded 2 x 2 into channels at both ends 
 `groups` groups, the output is a velocity without variance, and the label is a bag of words (mean of their rows).
 Why: a convolutional default model beside the transformers, cheap enough for one CPU core.
 """
-import json
 import math
 
 import torch
@@ -115,9 +114,16 @@ class UNet(nn.Module):
         nn.init.zeros_(self.out[2].weight)
         nn.init.zeros_(self.out[2].bias)
 
-    def layers(self):
-        """(layer, kind, name) of everything that makes a route: none here."""
+    def routers(self):
         return []
+
+    @staticmethod
+    def numbers_of(weights, told):
+        """The configuration of a file."""
+        return dict(patch=int(told["patch_size"]), width=int(told["model_channels"]), depth=int(told["num_res_blocks"]),
+                    mult=[int(k) for k in told["channel_mult"].split(",")],
+                    attention=[int(k) for k in told["attention_levels"].split(",")], heads=int(told["num_heads"]),
+                    groups=int(told["norm_groups"]))
 
     def told(self):
         """What the shapes in a file do not say, for its metadata."""
