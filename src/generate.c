@@ -156,7 +156,7 @@ static bool collect(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_erro
     r->width = r->height = (uint32_t)c->side;
     r->channels = (uint32_t)c->channels;
     r->data = data.data;
-    r->grid_width = r->grid_height = (uint32_t)(c->side / c->patch);
+    r->grid_width = r->grid_height = c->patch ? (uint32_t)(c->side / c->patch) : 0;
     r->tokens_per_picture = r->grid_width * r->grid_height;
     return (c->latent || paint(r, arena, error)) && sy_api_taps(p->session, arena, &r->taps, &r->n_taps, error);
 }

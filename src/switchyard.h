@@ -267,7 +267,7 @@ typedef struct sy_result {
     const uint32_t *seeds;   /* [count] */
     const sy_tap_result *taps;
     uint32_t n_taps;
-    uint32_t tokens_per_picture, grid_width, grid_height; /* of the transformer's tokens, row after row */
+    uint32_t tokens_per_picture, grid_width, grid_height; /* of a transformer's tokens, row after row; else 0 */
     const sy_evaluation *evaluations;
     uint32_t n_evaluations;
     double flops;                                         /* of all evaluations that ran */
