@@ -1,4 +1,4 @@
-/* Running a graph in the text form on named arrays. */
+/* Running a graph in the text form, or the network of a model file, on named arrays. */
 #include "src/api.h"
 #include "src/run/convert.h"
 #include "src/run/session_private.h" /* sy_seconds */
@@ -86,20 +86,45 @@ static bool check_names(const sy_program *program, const sy_array *inputs, uint3
     return true;
 }
 
+static bool is_model(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 12 && !strcmp(path + n - 12, ".safetensors");
+}
+
+static bool load(work *w, const char *path, const sy_graph_params *p, sy_error *error)
+{
+    bool model = is_model(path);
+    if (model && p->weights)
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "a model file has its own weights; %s is one too many",
+                       p->weights);
+    if (!model && p->batch)
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "a graph in the text form says itself how many samples it takes");
+    if (p->batch > INT16_MAX)
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%u samples at a time are too many", p->batch);
+    const char *weights = model ? path : p->weights;
+    if (weights && !(w->weights = sy_safetensors_open(weights, 0, error)))
+        return sy_fail_context(error, "%s", weights);
+    if (model) {
+        w->graph = sy_zoo_file_graph(w->weights, p->batch ? (int32_t)p->batch : 1, error);
+    } else {
+        size_t size;
+        char *text = sy_file_load(path, MOST_GRAPH_BYTES, &size, error);
+        w->graph = text ? sy_graph_parse(text, size, error) : NULL;
+        free(text);
+    }
+    return w->graph || sy_fail_context(error, "%s", path);
+}
+
 static bool prepare(sy_context *c, work *w, const char *path, const sy_graph_params *p, sy_graph_result *result,
                     sy_error *error)
 {
     char name[300];
-    size_t size;
     sy_vk_device *device;
     double start = sy_seconds();
-    char *text = sy_file_load(path, MOST_GRAPH_BYTES, &size, error);
-    w->graph = text ? sy_graph_parse(text, size, error) : NULL;
-    free(text);
-    if (!w->graph)
-        return sy_fail_context(error, "%s", path);
-    if (p->weights && !(w->weights = sy_safetensors_open(p->weights, 0, error)))
-        return sy_fail_context(error, "%s", p->weights);
+    if (!load(w, path, p, error))
+        return false;
     sy_compile_params compile = {.step_columns = p->columns,
                                  .n_step_columns = p->n_columns,
                                  .max_steps = p->steps,

@@ -5,7 +5,7 @@
  *   3. sy_model_open            a .safetensors file
  *   4. sy_pipeline_create       model + device + sampler settings -> compiled, weights uploaded
  *   5. sy_generate              prompts and seeds in, pictures and taps out; progress and cancel by callback
- *   or sy_graph_run             runs any graph in the text form on named arrays
+ *   or sy_graph_run             runs any graph in the text form, or the network of any model, on named arrays
  *
  * Every params struct is zero-initialised for defaults: zero means "the default" in every field, and NULL in place of
  * the struct means all defaults. Out-parameters come last. Functions return a status; the message of the last failure
@@ -285,6 +285,7 @@ void sy_result_destroy(sy_result **result);
 typedef struct sy_graph_params {
     const char *device;  /* as in sy_pipeline_params */
     const char *weights; /* a .safetensors file for the graph's parameters; NULL: none */
+    uint32_t batch;      /* model files: samples at a time; 0: 1 */
     const char *const *taps;
     uint32_t n_taps;
     uint32_t steps;             /* times the graph runs, states carried on; 0: 1 */
@@ -301,7 +302,7 @@ typedef struct sy_graph_result {
     double compile_seconds, seconds;
 } sy_graph_result;
 
-/* Compiles and runs the graph in the file at `path`. Inputs are found by name; shapes must be the graph's, and f32 data
+/* Compiles and runs the graph in the file at `path`, in the text form, or the network of a .safetensors model. Inputs are found by name; shapes must be the graph's, and f32 data
  * is converted to what an input wants; integers must be given as integers. */
 sy_status sy_graph_run(sy_context *context, const char *path, const sy_array *inputs, uint32_t n_inputs,
                        const sy_graph_params *params, sy_graph_result **result);

@@ -277,7 +277,10 @@ static const sy_network *network_of(const struct sy_safetensors *file, sy_error 
         return network;
     char known[512]; /* as many as a message holds */
     list_networks(known, sizeof known);
-    if (name)
+    if (sy_zoo_graph_network_of(file))
+        sy_fail(error, SY_CODE_INVALID_FILE,
+                "The file's network, %s, makes no pictures out of noise; `switchyard run` runs it.", name);
+    else if (name)
         sy_fail(error, SY_CODE_INVALID_FILE,
                 "The file's network is \"%.40s\", which the zoo does not have. The networks: %s.", name, known);
     else
@@ -367,17 +370,23 @@ bool sy_zoo_config_from_file(const struct sy_safetensors *file, sy_network_confi
     return true;
 }
 
-sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy_error *error)
+const sy_graph_network *sy_zoo_graph_network_of(const struct sy_safetensors *file)
 {
     const char *name = sy_zoo_metadata(file, "architecture");
-    const sy_graph_network *network = sy_zoo_graph_networks;
-    while (network->name && !(name && !strcmp(network->name, name)))
-        network++;
-    if (!network->name) {
+    for (const sy_graph_network *network = sy_zoo_graph_networks; name && network->name; network++)
+        if (!strcmp(network->name, name))
+            return network;
+    return NULL;
+}
+
+sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy_error *error)
+{
+    const sy_graph_network *network = sy_zoo_graph_network_of(file);
+    if (!network) {
         sy_network_config config;
         return sy_zoo_config_from_file(file, &config, error) ? build_denoiser(&config, batch, error) : NULL;
     }
-    sy_graph *g = sy_graph_create(name);
+    sy_graph *g = sy_graph_create(network->name);
     if (!g) {
         sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
         return NULL;

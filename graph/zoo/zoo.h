@@ -136,6 +136,8 @@ typedef struct sy_graph_network {
     bool (*build)(sy_graph *graph, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 } sy_graph_network;
 extern const sy_graph_network sy_zoo_graph_networks[]; /* ends with a row whose name is NULL */
+/* The row that the file's metadata names; NULL: the file is a denoiser's, or nobody's. */
+const sy_graph_network *sy_zoo_graph_network_of(const struct sy_safetensors *file);
 
 /* The whole graph of any model file for `batch` samples: of the denoisers with inputs "x", "time", "label",
  * "label_weights", "context", "step_size" (those the network has) and the output "output"; else as the network says.

@@ -24,7 +24,9 @@ static const char help[] =
     "usage: switchyard compile FILE [OPTIONS]\n"
     "       switchyard compile --ops\n"
     "\n"
-    "FILE is a graph in the text form, or a .safetensors model, of which one step of sampling is compiled.\n"
+    "FILE is a graph in the text form, or a .safetensors model, of which one step of sampling is compiled, or the "
+    "whole\n"
+    "network if it is none that is sampled.\n"
     "\n"
     "  --print              print the graph as it goes in\n"
     "  --print-after=PASS   print the graph after a pass, or after each with PASS = all; --passes lists them\n"
@@ -231,6 +233,11 @@ static bool open_source(const options *o, source *s, sy_error *error)
     }
     sy_network_config config;
     sy_safetensors *file = sy_safetensors_open(o->file, SY_SAFETENSORS_HEADER_ONLY, error);
+    if (file && sy_zoo_graph_network_of(file)) {
+        s->graph = sy_zoo_file_graph(file, o->model.count ? (int32_t)o->model.count : 1, error);
+        sy_safetensors_close(&file);
+        return s->graph != NULL;
+    }
     bool ok = file && sy_zoo_config_from_file(file, &config, error) &&
               sy_sampling_make(&config, &o->model, &s->sampling, error);
     sy_safetensors_close(&file);

@@ -1,11 +1,13 @@
-/* switchyard run: any graph in the text form, on .npy arrays. */
+/* switchyard run: any graph in the text form, or the network of any model, on .npy arrays. */
 #include "src/cli/commands.h"
 #include "src/run/convert.h"
 #include "src/switchyard.h"
 
 #include "graph/import/npy.h"
+#include "graph/ir/build.h"
 
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +15,18 @@
 static const char command[] = "run";
 
 static const char help[] =
-    "usage: switchyard run GRAPH [--in NAME=FILE.npy]… [--out NAME=FILE.npy]… [OPTIONS]\n"
+    "usage: switchyard run FILE [--in NAME=FILE.npy]… [--out NAME=FILE.npy]… [OPTIONS]\n"
     "\n"
-    "Compiles the graph in GRAPH (the text form, see switchyard compile) for a device and runs it.\n"
+    "Compiles the graph in FILE (the text form, see switchyard compile; or a .safetensors model, whose network it is)\n"
+    "for a device and runs it.\n"
     "\n"
     "  --in NAME=FILE     content of an input: .npy, little endian, C order; f64 and i64 are taken as f32 and i32\n"
     "  --out NAME=FILE    where to write an output; a tapped value is written with a leading dimension of steps\n"
+    "                     and a tapped route as weights [steps, rows, targets], NaN where a row does not go to a "
+    "target\n"
     "  --list             print inputs given, outputs and taps with their shapes, and write nothing\n"
-    "  --weights FILE     a .safetensors file with the graph's parameters\n"
+    "  --weights FILE     a .safetensors file with the parameters of a graph in the text form\n"
+    "  --batch N          samples that a model's network takes at a time (default 1)\n"
     "  --steps N          times the graph runs, states carried from run to run (default 1)\n"
     "  --columns NAMES    columns of the step table the graph reads, separated by commas\n"
     "  --table FILE       their values: f32 [steps, columns] as .npy\n"
@@ -81,11 +87,20 @@ static bool take_list(const char *option, const char *text, char **copy, const c
 
 static bool parse(int argc, char **argv, options *o, int *status)
 {
-    enum { IN = 256, OUT, LIST, WEIGHTS, STEPS, COLUMNS, TABLE, TAPS, DEVICE, STATS, HELP };
-    static const struct option known[] = {
-        {"in", 1, 0, IN},         {"out", 1, 0, OUT},         {"list", 0, 0, LIST},   {"weights", 1, 0, WEIGHTS},
-        {"steps", 1, 0, STEPS},   {"columns", 1, 0, COLUMNS}, {"table", 1, 0, TABLE}, {"taps", 1, 0, TAPS},
-        {"device", 1, 0, DEVICE}, {"stats", 0, 0, STATS},     {"help", 0, 0, HELP},   {0, 0, 0, 0}};
+    enum { IN = 256, OUT, LIST, WEIGHTS, BATCH, STEPS, COLUMNS, TABLE, TAPS, DEVICE, STATS, HELP };
+    static const struct option known[] = {{"in", 1, 0, IN},
+                                          {"out", 1, 0, OUT},
+                                          {"list", 0, 0, LIST},
+                                          {"weights", 1, 0, WEIGHTS},
+                                          {"batch", 1, 0, BATCH},
+                                          {"steps", 1, 0, STEPS},
+                                          {"columns", 1, 0, COLUMNS},
+                                          {"table", 1, 0, TABLE},
+                                          {"taps", 1, 0, TAPS},
+                                          {"device", 1, 0, DEVICE},
+                                          {"stats", 0, 0, STATS},
+                                          {"help", 0, 0, HELP},
+                                          {0, 0, 0, 0}};
     bool ok = true;
     int option;
     *status = SY_EXIT_USAGE;
@@ -103,6 +118,9 @@ static bool parse(int argc, char **argv, options *o, int *status)
             break;
         case WEIGHTS:
             o->params.weights = optarg;
+            break;
+        case BATCH:
+            ok = sy_cli_u32(command, "--batch", optarg, 1, INT16_MAX, &o->params.batch);
             break;
         case STEPS:
             ok = sy_cli_u32(command, "--steps", optarg, 1, 100000, &o->params.steps);
@@ -134,8 +152,9 @@ static bool parse(int argc, char **argv, options *o, int *status)
     if (!ok)
         return false;
     if (optind + 1 != argc)
-        return sy_cli_usage(command,
-                            optind == argc ? "which graph? Name a file in the text form" : "one graph at a time"),
+        return sy_cli_usage(command, optind == argc
+                                         ? "which graph? Name a file in the text form or a .safetensors model"
+                                         : "one graph at a time"),
                false;
     o->graph = argv[optind];
     if (!o->columns != !o->table)
@@ -206,6 +225,25 @@ static bool write_array(const char *path, const sy_array *array, uint32_t evalua
     return ok;
 }
 
+/* A route as a dense matrix of weights an evaluation. */
+static bool write_route(const char *path, const sy_tap_result *t, sy_error *error)
+{
+    uint64_t count = (uint64_t)t->rows * (uint64_t)t->targets, all = count * t->evaluations;
+    sy_type type = SY_T(SY_F32, (int32_t)t->evaluations, t->rows, t->targets);
+    double *values = all <= SY_MAX_ELEMENTS ? malloc(all * sizeof *values) : NULL;
+    if (!values)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to write %s", path);
+    for (uint64_t i = 0; i < all; i++)
+        values[i] = NAN;
+    for (uint32_t k = 0; k < t->evaluations; k++)
+        for (uint32_t s = 0; s < t->steps[k].n_slots; s++)
+            values[k * count + (uint64_t)t->steps[k].row[s] * (uint64_t)t->targets + (uint64_t)t->steps[k].target[s]] =
+                t->steps[k].weight[s];
+    bool ok = sy_npy_write(path, &type, values, error);
+    free(values);
+    return ok;
+}
+
 static bool write_one(const job *j, const named *to, sy_error *error)
 {
     const sy_graph_result *r = j->result;
@@ -213,8 +251,9 @@ static bool write_one(const job *j, const named *to, sy_error *error)
         if (!strcmp(r->outputs[i].name, to->name))
             return write_array(to->path, &r->outputs[i], 1, error);
     for (uint32_t i = 0; i < r->n_taps; i++)
-        if (!strcmp(r->taps[i].name, to->name) && !r->taps[i].is_route)
-            return write_array(to->path, &r->taps[i].array, r->taps[i].evaluations, error);
+        if (!strcmp(r->taps[i].name, to->name))
+            return r->taps[i].is_route ? write_route(to->path, &r->taps[i], error)
+                                       : write_array(to->path, &r->taps[i].array, r->taps[i].evaluations, error);
     return sy_fail(error, SY_CODE_NOT_FOUND, "the graph has no output \"%s\"; --list shows what it has", to->name);
 }
 
