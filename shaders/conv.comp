@@ -63,10 +63,11 @@ void main()
         uint p@{r} = conv_pixel(o@{r}, t, in@{r});
         any_inside = any_inside || in@{r};
 //@end
-        uint turns = any_inside ? @{k4}u : 0u;
-        for (uint k = 0u; k < turns; k++) {
+//@for p parts
+        uint end@{p} = any_inside ? PART@{p}_END : 0u;
+        for (uint k = PART@{p}_BEGIN; k < end@{p}; k++) {
 //@for r rows
-            vec4 a@{r} = load_a(batch, p@{r}, k);
+            vec4 a@{r} = load_a@{p}(batch, p@{r}, k);
 //@if padded
             a@{r} = in@{r} ? a@{r} : vec4(0.0);
 //@end
@@ -85,6 +86,7 @@ void main()
             }
 //@end
         }
+//@end
     }
     // The epilogue stands in a loop: unrolled it would be most of the kernel, and an array of registers is slower than these selects.
     for (uint r = 0u; r < end - first; r++) {
@@ -122,9 +124,10 @@ void main()
         bool in@{r};
         uint p@{r} = conv_pixel(o@{r}, t, in@{r});
 //@end
-        for (uint k = 0u; k < @{k4}u; k++) {
+//@for p parts
+        for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k++) {
 //@for r rows
-            vec4 a@{r} = load_a(batch, p@{r}, k);
+            vec4 a@{r} = load_a@{p}(batch, p@{r}, k);
 //@if padded
             a@{r} = in@{r} ? a@{r} : vec4(0.0);
 //@end
@@ -143,6 +146,7 @@ void main()
             }
 //@end
         }
+//@end
     }
 //@for r rows
     if (first + @{r}u * @{local_x}u < @{m}u) {
@@ -173,7 +177,7 @@ void main()
         {
             bool inside;
             uint p = conv_pixel(o@{r}, t, inside);
-            vec4 a = load_a(0u, p, n);
+            vec4 a = load_a0(0u, p, n);
 //@if padded
             a = inside ? a : vec4(0.0);
 //@end
@@ -212,13 +216,14 @@ void main()
         bool in@{i};
         uint p@{i} = conv_pixel(o@{i}, t, in@{i});
 //@end
-        for (uint k = 0u; k < @{k4}u; k += @{step4}u) {
+//@for p parts
+        for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k += @{step4}u) {
             if (q < @{rows4}u) {
                 mat4 a = mat4(0.0);
-                if (k + own < @{k4}u) {
+                if (k + own < PART@{p}_END) {
 //@for i 4
                     if (in@{i})
-                        a[@{i}] = load_a(batch, p@{i}, k + own);
+                        a[@{i}] = load_a@{p}(batch, p@{i}, k + own);
 //@end
                 }
                 a = transpose(a);
@@ -229,8 +234,8 @@ void main()
             }
             for (uint i = lane; i < @{step}u * @{columns4}u; i += @{local}u) {
                 uint kk = i / @{columns4}u, c = i % @{columns4}u;
-                bool inside = 4u * k + kk < 4u * @{k4}u && n + c < @{n4}u;
-                tile_b[kk][c] = inside ? load_b(batch, tap, min(4u * k + kk, 4u * @{k4}u - 1u), min(n + c, @{n4}u - 1u)) : vec4(0.0);
+                bool inside = 4u * k + kk < 4u * PART@{p}_END && n + c < @{n4}u;
+                tile_b[kk][c] = inside ? load_b(batch, tap, min(4u * k + kk, 4u * PART@{p}_END - 1u), min(n + c, @{n4}u - 1u)) : vec4(0.0);
             }
             barrier();
             for (uint kk = 0u; kk < @{step}u; kk++) {
@@ -248,6 +253,7 @@ void main()
             }
             barrier();
         }
+//@end
     }
 //@for r tr
     if (first + y * @{tr}u + @{r}u < end) {

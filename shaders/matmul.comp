@@ -56,9 +56,10 @@ void main()
 //@end
 //@end
 //@end
-    for (uint k = 0u; k < @{k4}u; k++) {
+//@for p parts
+    for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k++) {
 //@for r rows
-        vec4 a@{r} = load_a(batch, row@{r}, k);
+        vec4 a@{r} = load_a@{p}(batch, row@{r}, k);
 //@end
 //@for w anchors
 //@for v vectors
@@ -76,6 +77,7 @@ void main()
 //@end
 //@end
     }
+//@end
     // The epilogue stands in a loop: unrolled it would be most of the kernel, and an array of registers is slower than these selects.
     for (uint r = 0u; r < end - first; r++) {
 //@for v vectors
@@ -106,9 +108,10 @@ void main()
     vec4 c@{w}_@{r} = vec4(0.0);
 //@end
 //@end
-    for (uint k = y; k < @{k4}u; k += @{local_y}u) {
+//@for p parts
+    for (uint k = PART@{p}_BEGIN + y; k < PART@{p}_END; k += @{local_y}u) {
 //@for r rows
-        vec4 a@{r} = load_a(batch, source_row(min(first + @{r}u, end - 1u)), k);
+        vec4 a@{r} = load_a@{p}(batch, source_row(min(first + @{r}u, end - 1u)), k);
 //@end
 //@for w anchors
         {
@@ -124,6 +127,7 @@ void main()
         }
 //@end
     }
+//@end
 //@for w anchors
 //@for r rows
     part[@{w}][@{r}][y][gl_LocalInvocationID.x] = c@{w}_@{r};
@@ -163,15 +167,16 @@ void main()
 //@end
 //@end
 //@end
-    for (uint k = 0u; k < @{k4}u; k += @{step4}u) {
+//@for p parts
+    for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k += @{step4}u) {
         for (uint i = lane; i < @{rows}u / 4u * @{step4}u; i += @{local}u) {
             uint q = i / @{step4}u, kk = i % @{step4}u;
             mat4 a = mat4(0.0);
-            if (k + kk < @{k4}u)
-                a = mat4(load_a(batch, source_row(min(first + 4u * q, end - 1u)), k + kk),
-                         load_a(batch, source_row(min(first + 4u * q + 1u, end - 1u)), k + kk),
-                         load_a(batch, source_row(min(first + 4u * q + 2u, end - 1u)), k + kk),
-                         load_a(batch, source_row(min(first + 4u * q + 3u, end - 1u)), k + kk));
+            if (k + kk < PART@{p}_END)
+                a = mat4(load_a@{p}(batch, source_row(min(first + 4u * q, end - 1u)), k + kk),
+                         load_a@{p}(batch, source_row(min(first + 4u * q + 1u, end - 1u)), k + kk),
+                         load_a@{p}(batch, source_row(min(first + 4u * q + 2u, end - 1u)), k + kk),
+                         load_a@{p}(batch, source_row(min(first + 4u * q + 3u, end - 1u)), k + kk));
             a = transpose(a);
             tile_a[4u * kk][q] = a[0];
             tile_a[4u * kk + 1u][q] = a[1];
@@ -180,9 +185,9 @@ void main()
         }
         for (uint i = lane; i < @{step}u * @{columns4}u; i += @{local}u) {
             uint kk = i / @{columns4}u, q = i % @{columns4}u;
-            bool inside = 4u * k + kk < 4u * @{k4}u && n + q < @{n4}u;
+            bool inside = 4u * k + kk < 4u * PART@{p}_END && n + q < @{n4}u;
 //@for w anchors
-            tile_b@{w}[kk][q] = inside ? load_b@{w}(batch, min(4u * k + kk, 4u * @{k4}u - 1u), min(n + q, @{n4}u - 1u)) : vec4(0.0);
+            tile_b@{w}[kk][q] = inside ? load_b@{w}(batch, min(4u * k + kk, 4u * PART@{p}_END - 1u), min(n + q, @{n4}u - 1u)) : vec4(0.0);
 //@end
         }
         barrier();
@@ -203,6 +208,7 @@ void main()
         }
         barrier();
     }
+//@end
 //@for r tr
     if (first + y * @{tr}u + @{r}u < end) {
 //@for v tv

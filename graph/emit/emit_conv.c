@@ -1,5 +1,5 @@
 /* Convolution as an implicit matmul: for each tap of the window, rows of A are pixels of x and rows of B that tap's
- * input channels. Nothing is unfolded: load_a(batch, pixel, k4) pulls four channels of a pixel, load_b(batch, tap, k,
+ * input channels. Nothing is unfolded: load_a0(batch, pixel, k4) pulls four channels of a pixel, load_b(batch, tap, k,
  * n4) four output channels, store(batch, row, n4, …) runs the epilogue for pixel `row` of the result; batch is the
  * group of channels. Which pixel a tap reads, and whether there is one, is decided once a tap (conv_pixel in the
  * template), so the loop over channels is that of matmul. Depthwise: no sum over channels; k4 counts the channels
@@ -8,9 +8,13 @@
 #include "graph/emit/manifest.h"
 #include "graph/ops/window.h"
 
+#include <stdio.h>
+
 typedef struct shape {
     sy_window window;
     bool depthwise;
+    uint32_t parts; /* of the sum over channels; load_a<part> */
+    int64_t ends[SY_GEN_PARTS];
     int64_t batches, pixels /* of x */, k, k4, n, n4; /* channels in and out, of a batch */
 } shape;
 
@@ -25,6 +29,10 @@ static shape shape_of(const sy_gen *gen)
     s.pixels = (int64_t)sy_type_count(x) / x->dim[x->rank - 1];
     s.k4 = (s.k + 3) / 4;
     s.n4 = (s.n + 3) / 4;
+    s.parts = 1;
+    s.ends[0] = s.k4;
+    if (!s.depthwise && s.batches == 1)
+        s.parts = sy_gen_parts(gen, node->args[0], s.ends);
     return s;
 }
 
@@ -34,12 +42,14 @@ static sy_ix channel(sy_gen *gen, const shape *s, sy_ix own, int64_t size)
     return s->batches > 1 ? sy_ix_add(gen->ix, sy_ix_mul(gen->ix, batch, size), own) : own;
 }
 
-/* Four channels `name` of `size`: at once where they stand in fours, else one by one, 0 beyond the end. */
-static void write_four(sy_gen *gen, const shape *s, sy_value value, sy_ix *index, int64_t size, const char *name)
+/* Four channels of `size`, the vector `name` in begin … end - 1: at once where they stand in fours, else one by one, 0
+ * beyond the end. */
+static void write_four(sy_gen *gen, const shape *s, sy_value value, sy_ix *index, int64_t size, const char *name,
+                       int64_t begin, int64_t end)
 {
     int last = gen->graph->nodes[value].type.rank - 1;
     if (size % 4 == 0) {
-        sy_ix at = sy_ix_mul(gen->ix, sy_ix_var(gen->ix, name, 0, size / 4 - 1), 4);
+        sy_ix at = sy_ix_mul(gen->ix, sy_ix_var(gen->ix, name, begin, end - 1), 4);
         index[last] = channel(gen, s, sy_ix_add(gen->ix, at, gen->lane), size);
         sy_gen_line(gen, "return %s;", sy_gen_wide(gen, sy_pull(gen, value, index), 4));
         return;
@@ -61,10 +71,14 @@ static void write_loads(sy_gen *gen, const shape *s)
     const sy_node *node = &gen->graph->nodes[gen->group->anchors[0]];
     const sy_type *x = &gen->graph->nodes[node->args[0]].type, *w = &gen->graph->nodes[node->args[1]].type;
     sy_ix index[SY_MAX_RANK];
-    sy_gen_begin(gen, "vec4 load_a(uint batch, uint pixel, uint k4)");
-    sy_ix_unflat(gen->ix, sy_ix_var(gen->ix, "pixel", 0, s->pixels - 1), x->dim, x->rank - 1, index);
-    write_four(gen, s, node->args[0], index, s->k, "k4");
-    sy_gen_end(gen);
+    for (uint32_t p = 0; p < s->parts; p++) {
+        char head[64];
+        snprintf(head, sizeof head, "vec4 load_a%u(uint batch, uint pixel, uint k4)", p);
+        sy_gen_begin(gen, head);
+        sy_ix_unflat(gen->ix, sy_ix_var(gen->ix, "pixel", 0, s->pixels - 1), x->dim, x->rank - 1, index);
+        write_four(gen, s, node->args[0], index, s->k, "k4", p ? s->ends[p - 1] : 0, s->ends[p]);
+        sy_gen_end(gen);
+    }
     sy_gen_begin(gen, "vec4 load_b(uint batch, uint tap, uint k, uint n4)");
     sy_ix_unflat(gen->ix, sy_ix_var(gen->ix, "tap", 0, s->window.taps - 1), w->dim, w->rank - 2, index);
     if (s->depthwise)
@@ -73,7 +87,7 @@ static void write_loads(sy_gen *gen, const shape *s)
         index[w->rank - 2] = sy_gen_var(gen, s->k - 1, "min(k, %lluu)", (unsigned long long)s->k - 1);
     else
         index[w->rank - 2] = sy_ix_var(gen->ix, "k", 0, s->k - 1);
-    write_four(gen, s, node->args[1], index, s->n, "n4");
+    write_four(gen, s, node->args[1], index, s->n, "n4", 0, s->n4);
     sy_gen_end(gen);
 }
 
@@ -125,6 +139,7 @@ bool sy_emit_conv(sy_gen *gen, sy_text *out)
         up = up || w->up[d] > 1;
         padded = padded || w->pad[d] > 0 || end >= w->in[d] || up;
     }
+    sy_gen_write_parts(gen, s.parts, s.ends);
     write_loads(gen, &s);
     write_store(gen, &s);
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
@@ -156,6 +171,7 @@ bool sy_emit_conv(sy_gen *gen, sy_text *out)
         {"m", w->pixels, NULL},
         {"n4", s.n4, NULL},
         {"k4", s.k4, NULL},
+        {"parts", s.parts, NULL},
         {"rows", v->rows, NULL},
         {"vectors", v->columns / 4, NULL},
         {"rows4", v->rows / 4, NULL},

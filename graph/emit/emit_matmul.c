@@ -1,14 +1,17 @@
-/* Matmul, plain, batched and grouped: load_a(batch, row, k4) gives four elements along k, load_b0/1(batch, k, n4) four
+/* Matmul, plain, batched and grouped: load_a0(batch, row, k4) gives four elements along k, load_b0/1(batch, k, n4) four
  * along n, store(batch, row, n4, …) runs the epilogue. batch is the leading index, or the target of a grouped one.
  * Where K or N is not a multiple of four, loads clamp their index and A is 0 beyond its end. */
 #include "graph/emit/gen.h"
 #include "graph/emit/manifest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct shape {
     int64_t batches, m, n, k, n4, k4;
     bool grouped, batched, gather;
+    uint32_t parts; /* of the sum; load_a<part> */
+    int64_t ends[SY_GEN_PARTS];
 } shape;
 
 static shape shape_of(const sy_gen *gen)
@@ -23,6 +26,7 @@ static shape shape_of(const sy_gen *gen)
     s.batches = s.grouped ? b->dim[0] : (int64_t)sy_type_count(&node->type) / (s.m * s.n);
     s.n4 = (s.n + 3) / 4;
     s.k4 = (s.k + 3) / 4;
+    s.parts = sy_gen_parts(gen, node->args[0], s.ends);
     return s;
 }
 
@@ -40,27 +44,29 @@ static void row_index(sy_gen *gen, const shape *s, const sy_type *type, int64_t 
     index[type->rank - 1] = last;
 }
 
-static void write_load_a(sy_gen *gen, const shape *s)
+static void write_load_a(sy_gen *gen, const shape *s, uint32_t part)
 {
+    char head[64];
     sy_value a = gen->graph->nodes[gen->group->anchors[0]].args[0];
     const sy_type *type = &gen->graph->nodes[a].type;
     int64_t rows = (int64_t)sy_type_count(type) / s->k / (s->batched ? s->batches : 1);
-    sy_ix index[SY_MAX_RANK], k4 = sy_ix_var(gen->ix, "k4", 0, s->k4 - 1);
-    sy_gen_begin(gen, "vec4 load_a(uint batch, uint row, uint k4)");
+    sy_ix index[SY_MAX_RANK], k4 = sy_ix_var(gen->ix, "k4", part ? s->ends[part - 1] : 0, s->ends[part] - 1);
+    snprintf(head, sizeof head, "vec4 load_a%u(uint batch, uint row, uint k4)", part);
+    sy_gen_begin(gen, head);
     if (s->k % 4 == 0) {
         row_index(gen, s, type, rows, sy_ix_add(gen->ix, sy_ix_mul(gen->ix, k4, 4), gen->lane), index);
         sy_gen_line(gen, "return %s;", sy_gen_wide(gen, sy_pull(gen, a, index), 4));
     } else {
-        const char *part[4];
+        const char *one[4];
         for (int i = 0; i < 4; i++) {
             sy_ix k = sy_gen_var(gen, s->k - 1, "min(4u * k4 + %du, %lluu)", i, (unsigned long long)s->k - 1);
             row_index(gen, s, type, rows, k, index);
             sy_val v = sy_pull(gen, a, index);
-            part[i] =
+            one[i] =
                 sy_gen_temp(gen, SY_F32, 1, "4u * k4 + %du < %lluu ? %s : 0.0", i, (unsigned long long)s->k, v.text)
                     .text;
         }
-        sy_gen_line(gen, "return vec4(%s, %s, %s, %s);", part[0], part[1], part[2], part[3]);
+        sy_gen_line(gen, "return vec4(%s, %s, %s, %s);", one[0], one[1], one[2], one[3]);
     }
     sy_gen_end(gen);
 }
@@ -164,7 +170,9 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
     if (group->tile_rows != v->rows)
         sy_gen_fail(gen, "%s makes tiles of %u rows, but the route's have %u", v->name, v->rows, group->tile_rows);
     write_rows(gen, &s, &at);
-    write_load_a(gen, &s);
+    sy_gen_write_parts(gen, s.parts, s.ends);
+    for (uint32_t p = 0; p < s.parts; p++)
+        write_load_a(gen, &s, p);
     for (uint32_t i = 0; i < group->n_anchors; i++)
         write_load_b(gen, &s, i);
     write_store(gen, &s);
@@ -177,6 +185,7 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
         {"m", s.m, NULL},
         {"n4", s.n4, NULL},
         {"k4", s.k4, NULL},
+        {"parts", s.parts, NULL},
         {"rows", v->rows, NULL},
         {"vectors", v->columns / 4, NULL},
         {"rows4", v->rows / 4, NULL},

@@ -89,6 +89,14 @@ void sy_push_store(sy_gen *gen, uint32_t output, const sy_ix *index, sy_val valu
 bool sy_pull_invert(sy_gen *gen, sy_value output, sy_value anchor, const sy_ix *index, sy_ix *result);
 bool sy_pull_reaches(sy_gen *gen, sy_value value, sy_value anchor);
 
+/* parts.c: where the left argument of a contraction is a concat along the summed axis, directly or under element-wise
+ * ops, the sum goes over one part after the other, each with a load of its own: nothing is copied together, and no load
+ * asks which part it is in. Ends of the parts in vectors of four; 1 part: none of this. */
+enum { SY_GEN_PARTS = 4 };
+uint32_t sy_gen_parts(const sy_gen *gen, sy_value value, int64_t ends[SY_GEN_PARTS]);
+/* PART<p>_BEGIN and PART<p>_END for the templates. */
+void sy_gen_write_parts(sy_gen *gen, uint32_t n, const int64_t *ends);
+
 /* pull_map.c: ops of class MAP and leaves that are computed. */
 sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index);
 /* pull_walk.c: those of them that loop over a row. */

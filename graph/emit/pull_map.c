@@ -177,6 +177,16 @@ static sy_val pull_concat(sy_gen *gen, sy_value value, const sy_ix *index)
     sy_ix along = index[axis], base = along, at[SY_MAX_RANK];
     bool lane = sy_ix_uses(gen->ix, along, gen->lane), wide = any_lane(gen, index, node->type.rank);
     int64_t start = 0, lo = sy_ix_low(gen->ix, along), hi = sy_ix_high(gen->ix, along);
+    for (uint32_t i = 0; i < node->n_args; i++) { /* known beforehand: the argument itself */
+        int32_t size = gen->graph->nodes[node->args[i]].type.dim[axis];
+        if (lo >= start && hi < start + size) {
+            memcpy(at, index, sizeof at[0] * (size_t)node->type.rank);
+            at[axis] = sy_ix_add(gen->ix, along, sy_ix_const(gen->ix, -start));
+            return sy_pull(gen, node->args[i], at);
+        }
+        start += size;
+    }
+    start = 0;
     if (lane) {
         bool whole = sy_ix_split(gen->ix, along, gen->lane, &base) && sy_ix_multiple_of(gen->ix, base, 4);
         for (uint32_t i = 0; i < node->n_args && whole; i++)

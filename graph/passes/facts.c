@@ -19,6 +19,44 @@ bool sy_op_walks_rows(sy_op op)
     return op >= SY_OP_SORT && op <= SY_OP_HISTOGRAM;
 }
 
+bool sy_concat_is_free(const sy_graph *graph, sy_value concat)
+{
+    enum { MOST = 4 };
+    const sy_node *node = &graph->nodes[concat];
+    if (node->op != SY_OP_CONCAT || node->n_args > MOST || node->attributes.axis != node->type.rank - 1 ||
+        node->type.dtype > SY_BF16)
+        return false;
+    for (uint32_t i = 0; i < node->n_args; i++)
+        if (graph->nodes[node->args[i]].type.dim[node->attributes.axis] % 4)
+            return false;
+    return true;
+}
+
+sy_value sy_concat_below(const sy_graph *graph, sy_value value, const sy_value *inputs, uint32_t n_inputs)
+{
+    for (int depth = 0; depth < 32; depth++) {
+        const sy_node *node = &graph->nodes[value];
+        sy_value below = 0;
+        for (uint32_t i = 0; i < n_inputs; i++)
+            if (inputs[i] == value)
+                return 0;
+        if (sy_concat_is_free(graph, value))
+            return value;
+        for (uint32_t i = 0; i < node->n_args && sy_op_is_elementwise(node->op) && !below; i++)
+            if (sy_type_count(&graph->nodes[node->args[i]].type) == sy_type_count(&node->type))
+                below = node->args[i];
+        if (node->op == SY_OP_RESHAPE) {
+            const sy_type *x = &graph->nodes[node->args[0]].type;
+            if (x->dim[x->rank - 1] == node->type.dim[node->type.rank - 1])
+                below = node->args[0];
+        }
+        if (!below)
+            return 0;
+        value = below;
+    }
+    return 0;
+}
+
 bool sy_node_is_free(const sy_node *node)
 {
     return node->op == SY_OP_IOTA || node->op == SY_OP_STEP || node->op == SY_OP_STEP_INDEX ||

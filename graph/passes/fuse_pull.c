@@ -142,16 +142,39 @@ static bool read_by_maps(const sy_fuser *f, sy_value value, int depth)
     return true;
 }
 
+/* Skips: does every reader of this concat do as well with its parts? Contractions do if they sum over them one after
+ * the other (see emit/parts.c), rows and maps by choosing. Then the joint copy is never made, and unlike a copy whose
+ * parts are written in place nothing is kept free beside a skip through its long life. */
+static bool read_in_parts(const sy_fuser *f, sy_value value, int depth)
+{
+    for (uint32_t i = f->first_user[value]; i < f->first_user[value + 1]; i++) {
+        sy_value user = f->users[i];
+        const sy_node *node = &f->graph->nodes[user];
+        sy_class class = sy_op_get(node->op)->class;
+        bool fine = !f->is_end[user] && (class == SY_CLASS_MAP || class == SY_CLASS_ROW);
+        if (class == SY_CLASS_VIEW)
+            fine = !f->is_end[user] && depth < 16 && read_in_parts(f, user, depth + 1);
+        if (class == SY_CLASS_MATMUL)
+            fine = sy_concat_below(f->graph, node->args[0], NULL, 0) && reads_as(f, user, 0, value) &&
+                   !reads_as(f, user, 1, value) && node->attributes.groups <= 1;
+        if (!fine)
+            return false;
+    }
+    return true;
+}
+
 bool sy_fuse_pull(sy_fuser *f, sy_value value)
 {
     const sy_node *node = &f->graph->nodes[value];
-    bool heavy = !sy_op_is_elementwise(node->op);
-    f->cost[value] = weight(node) + cost_of_args(f, node, &heavy);
+    bool free = sy_concat_is_free(f->graph, value), heavy = !free && !sy_op_is_elementwise(node->op);
+    f->cost[value] = (free ? 0 : weight(node)) + cost_of_args(f, node, &heavy);
     f->heavy[value] = heavy;
     if (sy_op_walks_rows(node->op) || f->is_end[value] || f->first_user[value] == f->first_user[value + 1])
         return false;
     if (node->op == SY_OP_CAST && f->role[sy_fuse_through_views(f, node->args[0])] == SY_ROLE_STORED)
         return true; /* a narrow weight: storing it wide is what the narrow type was there to avoid */
+    if (free && !heavy && f->cost[value] <= CHEAP && read_in_parts(f, value, 0))
+        return true;
     sy_value reader = only_reader(f, value, 0);
     if (reader)
         return fine_for(f, value, reader);

@@ -24,6 +24,12 @@ bool sy_pass_program(sy_plan *plan, sy_error *error);
 /* Facts of ops that several passes ask for. */
 bool sy_op_is_elementwise(sy_op op); /* each element of the result from the same element of each argument (broadcast) */
 bool sy_op_walks_rows(sy_op op);     /* each element of the result from a loop over its row: never recomputed */
+/* A concat of float channels in whole vectors of four along the last axis: reading it costs no more than reading its
+ * parts. */
+bool sy_concat_is_free(const sy_graph *graph, sy_value concat);
+/* The free concat that `value` is, or is made of by element-wise ops of its own shape and reshapes that keep the last
+ * dimension, not looking below `inputs`; 0: none. */
+sy_value sy_concat_below(const sy_graph *graph, sy_value value, const sy_value *inputs, uint32_t n_inputs);
 /* Work that needs a dispatch by right: no leaf, no view, nothing computed at load time. */
 bool sy_node_costs(const sy_node *node);
 /* Made where it is read, never stored: iota, constants of one value, step values, step index. */

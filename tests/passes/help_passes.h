@@ -3,6 +3,7 @@
 #ifndef SY_TESTS_PASSES_HELP_H
 #define SY_TESTS_PASSES_HELP_H
 
+#include "graph/ir/build.h"
 #include "graph/ops/eval.h"
 #include "graph/passes/passes.h"
 #include "graph/zoo/zoo.h"
@@ -203,6 +204,57 @@ static inline sy_graph *help_network(const sy_network_config *config, int32_t ba
     if (config->words)
         in.label_weights = sy_input(g, "weights", SY_T(SY_F32, batch, config->words));
     sy_output(g, "out", sy_zoo_build(g, config, &in));
+    sy_error error = {0};
+    CHECK_SAY(sy_graph_check(g, &error), "%s", error.message);
+    return g;
+}
+
+/* conv(silu(norm(x))) + time, twice, beside a shortcut: the block of diffusion U-Nets. */
+static inline sy_value help_block(sy_graph *g, sy_value x, const char *name, int32_t channels, sy_value time)
+{
+    sy_scope_push(g, "%s", name);
+    bool widens = g->nodes[x].type.dim[3] != channels;
+    sy_value h = sy_silu(g, sy_group_norm_layer(g, x, "norm1", 4, 1e-5, SY_F32));
+    h = sy_conv_layer(g, h, "conv1", channels, 3, 1, 1, true, SY_F32);
+    sy_value t = sy_linear(g, sy_silu(g, time), "time", channels, true, SY_F32);
+    h = sy_add(g, h, sy_reshape(g, t, SY_T(SY_F32, 1, 1, 1, channels)));
+    h = sy_silu(g, sy_group_norm_layer(g, h, "norm2", 4, 1e-5, SY_F32));
+    h = sy_conv_layer(g, h, "conv2", channels, 3, 1, 1, true, SY_F32);
+    x = widens ? sy_conv_layer(g, x, "shortcut", channels, 1, 1, 0, true, SY_F32) : x;
+    sy_scope_pop(g);
+    return sy_add(g, x, h);
+}
+
+/* A U-Net of `levels` levels, input and output [N,C,H,W], skips scaled before they are joined (Skip-Tuning). `norms`
+ * false: convolutions read what is joined directly, as in the first U-Net. */
+static inline sy_graph *help_unet(int32_t batch, int32_t channels, int32_t side, int32_t levels, bool norms)
+{
+    sy_graph *g = sy_graph_create("unet");
+    sy_value x = sy_input(g, "x", SY_T(SY_F32, batch, 3, side, side)), skips[8],
+             time = sy_input(g, "t", SY_T(SY_F32, 1, 20));
+    x = sy_conv_layer(g, sy_transpose(g, x, (const int32_t[]){0, 2, 3, 1}), "in", channels, 3, 1, 1, true, SY_F32);
+    for (int32_t level = 0; level < levels; level++) {
+        char name[32];
+        snprintf(name, sizeof name, "down.%d", level);
+        int32_t c = channels * (level + 1);
+        x = norms ? help_block(g, x, name, c, time) : sy_conv_layer(g, x, name, c, 3, 1, 1, true, SY_F32);
+        skips[level] = x;
+        snprintf(name, sizeof name, "halve.%d", level);
+        x = level + 1 < levels ? sy_conv_layer(g, x, name, c, 3, 2, 1, true, SY_F32) : x;
+    }
+    for (int32_t level = levels; level-- > 0;) {
+        char name[32];
+        snprintf(name, sizeof name, "double.%d", level);
+        int32_t c = channels * (level + 1);
+        if (level + 1 < levels)
+            x = sy_conv_layer(g, sy_upsample_nearest(g, x, 2), name, c, 3, 1, 1, true, SY_F32);
+        sy_value skip = sy_mul(g, skips[level], sy_const(g, 0.75));
+        x = sy_concat(g, (sy_value[]){x, skip}, 2, 3);
+        snprintf(name, sizeof name, "up.%d", level);
+        x = norms ? help_block(g, x, name, c, time) : sy_conv_layer(g, x, name, c, 3, 1, 1, true, SY_F32);
+    }
+    x = sy_conv_layer(g, sy_silu(g, x), "out", 3, 3, 1, 1, true, SY_F32);
+    sy_output(g, "y", sy_transpose(g, x, (const int32_t[]){0, 3, 1, 2}));
     sy_error error = {0};
     CHECK_SAY(sy_graph_check(g, &error), "%s", error.message);
     return g;

@@ -156,6 +156,31 @@ static void check_networks(void)
     }
 }
 
+/* Skips live long and are joined to what comes from below: no joint copy, and no room for one while they wait. */
+static void check_skips(void)
+{
+    static const struct {
+        int32_t channels, side, levels;
+        bool norms;
+    } nets[] = {{64, 32, 3, true}, {128, 64, 4, true}, {32, 64, 4, false}};
+    for (unsigned i = 0; i < sizeof nets / sizeof *nets; i++)
+        for (int cpu = 0; cpu < 2; cpu++) {
+            sy_graph *g = help_unet(1, nets[i].channels, nets[i].side, nets[i].levels, nets[i].norms);
+            sy_limits limits = sy_limits_floor();
+            limits.cpu = cpu;
+            sy_compile_params params = {.limits = &limits};
+            check_plan(g, &params, 1.15, "unet");
+            sy_plan *plan = help_run(g, &params, "fuse");
+            for (uint32_t k = 0; plan && k < plan->n_groups; k++)
+                for (uint32_t o = 0; o < plan->groups[k].n_outputs; o++) {
+                    sy_op op = plan->graph->nodes[plan->groups[k].outputs[o]].op;
+                    CHECK_SAY(op != SY_OP_CONCAT, "net %u: a dispatch copies the parts of a concat together", i);
+                }
+            sy_plan_destroy(&plan);
+            sy_graph_destroy(&g);
+        }
+}
+
 static void check_random_graphs(void)
 {
     for (uint64_t seed = 1; seed <= 60; seed++) {
@@ -198,6 +223,7 @@ int main(void)
 {
     check_networks();
     check_carries();
+    check_skips();
     check_random_graphs();
     return check_done();
 }

@@ -148,6 +148,9 @@ static void test(sy_vk_device *device)
             snprintf(name, sizeof name, "%s%s", names[i], narrow ? ", half" : "");
             run_both(device, help_network(&c, 2), i == 2 && !narrow, 1e-5, name);
         }
+    for (int norms = 0; norms < 2; norms++)
+        run_both(device, help_unet(2, norms ? 12 : 20, norms ? 10 : 14, 2, norms), false, 1e-5,
+                 norms ? "unet" : "unet, plain");
     for (uint64_t seed = 1; seed <= 4; seed++) {
         snprintf(name, sizeof name, "dense %llu", (unsigned long long)seed);
         run_both(device, help_dense_graph(seed), seed == 1, 1e-4, name);
