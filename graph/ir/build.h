@@ -137,6 +137,13 @@ sy_value sy_pixel_unshuffle(sy_graph *g, sy_value x, int32_t r);
 /* Element i goes to (i + shift) mod n along the axis. */
 sy_value sy_roll(sy_graph *g, sy_value x, int axis, int32_t shift);
 
+/* The two-dimensional discrete Fourier transform over H and W of re + i im (im 0: real), images [N,H,W,C]: sum of
+ * x e^(-2 pi i (j k / H + l m / W)), not scaled; inverse: the other sign, divided by H W. Any sizes (build_fourier.c). */
+bool sy_dft2(sy_graph *g, sy_value re, sy_value im, bool inverse, sy_value *out_re, sy_value *out_im);
+/* PyTorch's GRUCell: x[N,I], state h[N,H] -> the next state, with "weight_ih" [3H,I], "weight_hh" [3H,H], "bias_ih",
+ * "bias_hh" [3H] in the order reset, update, new (arXiv 1406.1078). */
+sy_value sy_gru_cell(sy_graph *g, sy_value x, sy_value h, sy_dtype dtype);
+
 /* Ends. Names of taps get the scope in front. */
 void sy_output(sy_graph *g, const char *name, sy_value value);
 void sy_carry(sy_graph *g, const char *state, sy_value value);
