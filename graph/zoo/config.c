@@ -310,6 +310,7 @@ bool sy_zoo_configure_space(const struct sy_safetensors *file, sy_network_config
 bool sy_zoo_configure_shell(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
 {
     int32_t table[2];
+    c->variants = 1u << SY_VARIANT_ACTIVE | 1u << SY_VARIANT_REFRESH;
     return picture_side(file, c, error) && transformer(file, c, error) &&
            sy_zoo_shape(file, "y_embedder.embedding_table.weight", 2, table, error) &&
            sy_zoo_configure_label(file, table[0], true, c, error) && sy_zoo_configure_space(file, c, error) &&

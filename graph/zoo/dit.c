@@ -26,6 +26,7 @@ bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *conf
     if (!sy_zoo_configure_shell(file, config, error) || !sy_zoo_shape(file, "blocks.0.mlp.fc1.weight", 2, fc1, error))
         return false;
     config->mlp_hidden = fc1[0];
+    config->variants |= 1u << SY_VARIANT_PERTURBED;
     config->objective = SY_OBJECTIVE_DDPM;
     config->time_scale = 1;
     config->guided_channels = 3;

@@ -62,6 +62,7 @@ bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *
     config->expert_hidden = expert[0];
     config->shared_hidden = shared[0];
     config->top_k = 2;
+    config->variants |= 1u << SY_VARIANT_PERTURBED;
     config->objective = flow ? SY_OBJECTIVE_FLOW : SY_OBJECTIVE_DDPM;
     config->time_scale = 1;
     config->guided_channels = flow ? config->channels_out : 3;

@@ -109,6 +109,7 @@ bool sy_promoe_configure(const struct sy_safetensors *file, sy_network_config *c
     config->expert_hidden = expert[0];
     config->shared_hidden = shared[0];
     config->top_k = 1;
+    config->variants |= 1u << SY_VARIANT_PERTURBED;
     config->objective = SY_OBJECTIVE_FLOW;
     config->time_scale = 1000;
     config->guided_channels = config->channels_out;

@@ -216,5 +216,8 @@ bool sy_skip_dit_configure(const struct sy_safetensors *file, sy_network_config 
                        "The file has %d blocks; long skips join the first half to the second, so they must be even.",
                        (int)config->depth);
     config->variants |= 1u << SY_VARIANT_CACHED;
+    config->variants &= ~(1u << SY_VARIANT_PERTURBED); /* skips join values of as many samples */
+    if (sy_zoo_metadata(file, "region_size"))          /* its tokens lie by regions, all of them */
+        config->variants &= ~(1u << SY_VARIANT_ACTIVE | 1u << SY_VARIANT_REFRESH);
     return true;
 }

@@ -126,6 +126,11 @@ sy_value sy_zoo_build(sy_graph *graph, const sy_network_config *config, const sy
     }
     if (!sy_graph_check(graph, NULL) || !check_inputs(graph, config, inputs))
         return 0;
+    if (inputs->perturbed && !(config->variants >> SY_VARIANT_PERTURBED & 1)) {
+        sy_fail(&graph->error, SY_CODE_INVALID_ARGUMENT, "%s cannot run samples without some of its blocks.",
+                config->architecture);
+        return 0;
+    }
     sy_value out = network->build(graph, config, inputs);
     return sy_graph_check(graph, NULL) ? out : 0;
 }
