@@ -5,6 +5,7 @@
 #include "src/picture/png.h"
 #include "src/switchyard.h"
 
+#include "graph/base/file.h"
 #include "graph/base/text.h"
 #include "graph/import/safetensors.h"
 
@@ -39,7 +40,8 @@ static const char help[] =
     "How\n"
     "  --steps N          sampling steps (default: the model's)\n"
     "  --guidance X       classifier-free guidance scale; 1 is none and takes half the time (default: the model's)\n"
-    "  --sampler NAME     euler, heun (flow models); ddim, dpm++2m, ddpm (noise-predicting models)\n"
+    "  --sampler NAME     euler, heun, midpoint, rk4, dopri5 (flow models); ddim, dpm++2m, ddpm (noise-predicting "
+    "models)\n"
     "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
     "  --shift X          flow models: shift of the noise levels (default 1)\n"
     "  --set NAME=VALUE   a setting, given any number of times: `switchyard settings` lists them\n"
@@ -50,11 +52,14 @@ static const char help[] =
     "\n"
     "Where to\n"
     "  --out FILE         PNG (default out.png). Of several pictures FILE x.png becomes x-0.png, x-1.png …\n"
-    "  --routes DIR       write, for every picture, a sheet map-N.png: the estimate of the picture step by step and, "
-    "for each\n"
-    "                     mixture of experts, which expert made which patch, the experts' load, and entropies; and all "
-    "routes\n"
-    "                     as routes.safetensors. DIR is made if it is not there\n"
+    "  --routes DIR       write, for every picture, a sheet map-N.png: what every evaluation was (guided or not, whole, "
+    "cached,\n"
+    "                     left out), the estimate of the picture step by step, the size of the velocity, which tokens ran "
+    "and how\n"
+    "                     often each was left out, and for each mixture of experts which expert made which patch, the "
+    "load, and\n"
+    "                     entropies; all routes as routes.safetensors; the evaluations as steps.json. DIR is made if it is "
+    "not there\n"
     "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): "
     "written to\n"
     "                     taps.safetensors in the folder of --out\n"
@@ -418,6 +423,53 @@ static bool write_latents(job *j, sy_error *error)
     return ok;
 }
 
+/* What every evaluation was. */
+static cJSON *json_evaluations(const job *j)
+{
+    const sy_result *r = j->result;
+    cJSON *list = cJSON_CreateArray();
+    for (uint32_t i = 0; i < r->n_evaluations; i++) {
+        const sy_evaluation *e = &r->evaluations[i];
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "step", e->step);
+        cJSON_AddNumberToObject(row, "sigma", e->sigma);
+        cJSON_AddBoolToObject(row, "guided", e->guided);
+        cJSON_AddBoolToObject(row, "ran", e->ran);
+        cJSON_AddStringToObject(row, "program", e->program);
+        cJSON_AddNumberToObject(row, "flops", e->flops);
+        cJSON_AddItemToArray(list, row);
+    }
+    return list;
+}
+
+/* The evaluations and every tap that is one number a picture: norms of velocity and guidance, energies of skips. */
+static bool write_steps(const job *j, const char *path, sy_error *error)
+{
+    const sy_result *r = j->result;
+    cJSON *list = json_evaluations(j), *row;
+    uint32_t i = 0;
+    cJSON_ArrayForEach (row, list) {
+        uint32_t at = r->evaluations[i++].row;
+        for (uint32_t k = 0; k < r->n_taps; k++) {
+            const sy_tap_result *t = &r->taps[k];
+            uint64_t numbers = t->evaluations && !t->is_route ? t->array.bytes / t->evaluations / 4 : 0;
+            if (!numbers || numbers > 4 * (uint64_t)r->count || t->array.type != SY_ARRAY_F32 || at >= t->evaluations)
+                continue;
+            const float *values = (const float *)t->array.data + at * numbers;
+            cJSON_AddItemToObject(row, t->name, cJSON_CreateFloatArray(values, (int)numbers));
+        }
+    }
+    char *text = cJSON_Print(list);
+    bool ok = text || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to write the steps");
+    sy_new_file *file = ok ? sy_file_begin(path, error) : NULL;
+    if (file)
+        sy_file_put(file, text, strlen(text));
+    ok = file && sy_file_end(&file, true, error);
+    cJSON_Delete(list);
+    free(text);
+    return ok;
+}
+
 static bool write_maps(job *j, sy_error *error)
 {
     sy_text path = {0};
@@ -435,6 +487,9 @@ static bool write_maps(job *j, sy_error *error)
     path.size = 0;
     sy_text_printf(&path, "%s/routes.safetensors", j->o->routes);
     ok = ok && !path.failed && sy_map_save(path.data, j->result, error) && note_file(j, path.data);
+    path.size = 0;
+    sy_text_printf(&path, "%s/steps.json", j->o->routes);
+    ok = ok && !path.failed && write_steps(j, path.data, error) && note_file(j, path.data);
     sy_text_free(&path);
     return ok;
 }
@@ -478,6 +533,7 @@ static void print_stats(const job *j)
     fprintf(stderr,
             "device             %s\n"
             "sampling           %s, %u steps, %u evaluations, guidance %g, %u pictures\n"
+            "programs           %u; %.3f GFLOP done of %.3f if every evaluation ran; %.1f MiB of weights shared\n"
             "a step             %u dispatches (%u before fusion), %u barriers, %u kernels (%u compiled, %u from the "
             "cache)\n"
             "                   %.3f GFLOP, %.1f MB moved (%.1f MB before fusion)\n"
@@ -485,12 +541,13 @@ static void print_stats(const job *j)
             "compiling, loading %.3f s, %.3f s\n"
             "first dispatch     %.4f s after the call\n"
             "generating         %.3f s, %.1f ms a step, %.2f GFLOP/s, %u submissions, the host waited %u time%s\n",
-            p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->dispatches,
+            p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->programs, r->flops / 1e9,
+            p->run_flops / 1e9, (double)p->shared_bytes / 1048576, p->dispatches,
             p->dispatches_unfused, p->barriers, p->kernels, p->kernels_compiled, p->kernels_cached, p->flops / 1e9,
             p->bytes / 1e6, p->bytes_unfused / 1e6, (double)p->device_bytes / 1048576,
             (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576, (double)p->arena_lower_bound / 1048576,
             p->compile_seconds, p->load_seconds, r->first_dispatch_seconds, r->seconds,
-            1000 * r->seconds / p->evaluations, p->flops * p->evaluations / r->seconds / 1e9, r->submissions,
+            1000 * r->seconds / p->evaluations, r->flops / r->seconds / 1e9, r->submissions,
             r->host_waits, r->host_waits == 1 ? "" : "s");
 }
 
@@ -540,6 +597,10 @@ static bool print_json(const job *j)
     } numbers[] = {{"steps", p->steps},
                    {"evaluations", p->evaluations},
                    {"guidance", p->guidance},
+                   {"programs", p->programs},
+                   {"flops", r->flops},
+                   {"run_flops", p->run_flops},
+                   {"shared_bytes", (double)p->shared_bytes},
                    {"width", r->width},
                    {"height", r->height},
                    {"seconds", r->seconds},
@@ -562,6 +623,7 @@ static bool print_json(const job *j)
                    {"arena_lower_bound", (double)p->arena_lower_bound}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         cJSON_AddNumberToObject(root, numbers[i].name, numbers[i].value);
+    cJSON_AddItemToObject(root, "evaluation_list", json_evaluations(j));
     for (uint32_t i = 0; i < j->count; i++) {
         cJSON *picture = cJSON_CreateObject();
         cJSON_AddStringToObject(picture, "prompt", prompt_of(j, i, label));
@@ -639,8 +701,6 @@ static bool settle_count(job *j)
                             o->pipeline.count, listed),
                false;
     j->count = o->pipeline.count;
-    if (o->routes && !info->mixtures)
-        return sy_cli_usage(command, "--routes: this model has no mixture of experts"), false;
     return true;
 }
 

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const sy_map_taps[SY_MAP_TAPS] = {"preview", "*.route", "*.scores"};
+const char *const sy_map_taps[SY_MAP_TAPS] = {"?preview",  "?*.route",  "?*.scores",
+                                              "?velocity", "?guidance", "?sampler.skipped"};
 
 /* "blocks.3.route" -> "blocks.3.scores" of the same result. */
 static const sy_tap_result *scores_of(const sy_result *result, const sy_tap_result *route)

@@ -1,4 +1,5 @@
-/* Contact sheets: which expert made which patch, from noise to picture. */
+/* Contact sheets: what every evaluation was, which expert made which patch and which patches were left out, from noise
+ * to picture. */
 #include "src/picture/canvas.h"
 #include "src/picture/maps.h"
 #include "src/picture/png.h"
@@ -7,15 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL = 128, GAP = 8, TITLE = 14, BARS = 28, LINES = 2 * 10, MARGIN = 10 };
+enum { CELL = 128, GAP = 8, TITLE = 14, BARS = 28, LINES = 2 * 10, MARGIN = 10, STRIP = 12, CURVE = 24 };
+enum { MOST_ROUTES = 16, MOST_STRIP = 1200 }; /* columns of maps; pixels of the strip of evaluations */
 
 static const sy_colour paper = {250, 250, 248}, ink = {40, 40, 40}, faint = {150, 150, 150}, nobody = {0, 0, 0};
+
+/* What an evaluation was. */
+enum { GUIDED, UNGUIDED, CACHED, ACTIVE, LEFT_OUT, KINDS };
+static const sy_colour kind_colours[KINDS] = {
+    {40, 90, 170}, {140, 180, 220}, {70, 160, 90}, {225, 145, 40}, {225, 225, 225}};
+static const char *const kind_names[KINDS] = {"guided", "unguided", "cached", "some tokens", "left out"};
 
 typedef struct sheet {
     const sy_result *result;
     uint32_t picture, n_rows, n_routes;
     const sy_tap_result **routes;
-    const sy_tap_result *preview;
+    const sy_tap_result *preview, *velocity, *guidance, *skipped;
     sy_canvas canvas;
     int32_t *owner;
     uint32_t *load;
@@ -23,9 +31,27 @@ typedef struct sheet {
     uint32_t scale, side; /* of pictures on the sheet; cells are side x side */
 } sheet;
 
+/* Rows of the taps; without any, the evaluations. */
 static uint32_t evaluations_of(const sheet *s)
 {
-    return s->routes[0]->evaluations;
+    return s->preview ? s->preview->evaluations : s->n_routes ? s->routes[0]->evaluations : s->result->n_evaluations;
+}
+
+static const sy_evaluation *evaluation_at(const sheet *s, uint32_t row)
+{
+    for (uint32_t i = 0; i < s->result->n_evaluations; i++)
+        if (s->result->evaluations[i].row == row)
+            return &s->result->evaluations[i];
+    return NULL;
+}
+
+static int kind_of(const sy_evaluation *e)
+{
+    return !e->ran                         ? LEFT_OUT
+           : !strcmp(e->program, "cached") ? CACHED
+           : !strcmp(e->program, "active") ? ACTIVE
+           : e->guided                     ? GUIDED
+                                           : UNGUIDED;
 }
 
 /* Evenly spread, from the first to the last. */
@@ -95,16 +121,99 @@ static uint32_t cell_height(const sheet *s)
     return s->side + BARS + LINES + GAP;
 }
 
-static void draw(sheet *s, const char *title)
+static uint32_t strip_box(const sheet *s)
+{
+    uint32_t n = s->result->n_evaluations ? s->result->n_evaluations : 1;
+    return n * 12 <= MOST_STRIP ? 12 : n >= MOST_STRIP ? 1 : MOST_STRIP / n;
+}
+
+static uint32_t strip_height(const sheet *s)
+{
+    return s->result->n_evaluations ? STRIP + CURVE + 2 * TITLE + GAP : 0;
+}
+
+/* The number a tap f32[count] has for the picture in a row; 0 where there is none. */
+static double number_of(const sheet *s, const sy_tap_result *t, uint32_t row)
+{
+    return t && row < t->evaluations ? (double)((const float *)t->array.data)[row * s->result->count + s->picture] : 0;
+}
+
+static void draw_curve(sheet *s, const sy_tap_result *t, double most, uint32_t y, sy_colour colour)
+{
+    uint32_t box = strip_box(s);
+    for (uint32_t i = 0; t && i < s->result->n_evaluations; i++) {
+        double x = number_of(s, t, s->result->evaluations[i].row);
+        uint32_t high = x > 0 && most > 0 ? (uint32_t)(x >= most ? CURVE : x / most * CURVE) : 0;
+        sy_canvas_box(&s->canvas, MARGIN + i * box, y + CURVE - high, box > 2 ? box - 1 : box, high, colour);
+    }
+}
+
+/* All evaluations in a row, and the sizes of velocity and guidance below. */
+static void draw_strip(sheet *s, uint32_t y)
+{
+    uint32_t box = strip_box(s), seen = 0, x = MARGIN;
+    double most = 0;
+    for (uint32_t i = 0; i < s->result->n_evaluations; i++) {
+        const sy_evaluation *e = &s->result->evaluations[i];
+        int kind = kind_of(e);
+        sy_canvas_box(&s->canvas, MARGIN + i * box, y, box > 2 ? box - 1 : box, STRIP - 1, kind_colours[kind]);
+        seen |= 1u << kind;
+        double v = number_of(s, s->velocity, e->row);
+        most = v > most ? v : most;
+    }
+    draw_curve(s, s->velocity, most, y + STRIP + 2, faint);
+    draw_curve(s, s->guidance, most, y + STRIP + 2, kind_colours[GUIDED]);
+    for (int k = 0; k < KINDS; k++) {
+        if (!(seen >> k & 1))
+            continue;
+        sy_canvas_box(&s->canvas, x, y + STRIP + CURVE + 6, 10, 8, kind_colours[k]);
+        sy_canvas_text(&s->canvas, x + 13, y + STRIP + CURVE + 6, kind_names[k], ink);
+        x += 13 + SY_GLYPH_WIDTH * ((uint32_t)strlen(kind_names[k]) + 2);
+    }
+}
+
+/* How often each token was left out so far, light to dark. */
+static void draw_skipped(sheet *s, uint32_t evaluation, uint32_t x, uint32_t y)
+{
+    const sy_result *r = s->result;
+    const float *times =
+        (const float *)s->skipped->array.data + ((size_t)evaluation * r->count + s->picture) * r->tokens_per_picture;
+    float most = 1;
+    for (uint32_t i = 0; i < r->tokens_per_picture; i++)
+        most = times[i] > most ? times[i] : most;
+    for (uint32_t j = 0; j < s->side; j++)
+        for (uint32_t i = 0; i < s->side; i++) {
+            float t = times[j * r->grid_height / s->side * r->grid_width + i * r->grid_width / s->side] / most;
+            uint8_t light = (uint8_t)(240 - 200 * (t > 0 ? t : 0));
+            sy_canvas_box(&s->canvas, x + i, y + j, 1, 1, (sy_colour){light, light, (uint8_t)(light / 2 + 110)});
+        }
+    char text[64];
+    snprintf(text, sizeof text, "at most %.0f times", (double)most);
+    sy_canvas_text(&s->canvas, x, y + s->side + 4, text, ink);
+}
+
+/* Tokens of an evaluation in which all run have no route of the running ones. */
+static void read_route(sheet *s, const sy_tap_result *route, uint32_t evaluation, sy_map_facts *facts)
+{
+    const sy_evaluation *e = evaluation_at(s, evaluation);
+    sy_map_read(s->result, route, evaluation, s->picture, s->owner, s->load, facts);
+    if (route->targets != 1 || !strstr(route->name, "active.route") || !e || !e->ran || kind_of(e) == ACTIVE)
+        return;
+    memset(s->owner, 0, s->result->tokens_per_picture * sizeof *s->owner);
+    s->load[0] = s->result->tokens_per_picture;
+}
+
+static void draw_columns(sheet *s, uint32_t top)
 {
     char text[96];
-    sy_canvas_text(&s->canvas, MARGIN, MARGIN, title, ink);
-    for (uint32_t k = 0; k < s->n_routes; k++) {
-        snprintf(text, sizeof text, "%.*s", (int)(s->side / SY_GLYPH_WIDTH), s->routes[k]->name);
-        sy_canvas_text(&s->canvas, MARGIN + (k + 1) * (s->side + GAP), MARGIN + TITLE, text, ink);
+    uint32_t columns = s->n_routes + (s->skipped != NULL);
+    for (uint32_t k = 0; k < columns; k++) {
+        const char *name = k < s->n_routes ? s->routes[k]->name : "left out";
+        snprintf(text, sizeof text, "%.*s", (int)(s->side / SY_GLYPH_WIDTH), name);
+        sy_canvas_text(&s->canvas, MARGIN + (k + 1) * (s->side + GAP), top - TITLE, text, ink);
     }
     for (uint32_t row = 0; row < s->n_rows; row++) {
-        uint32_t evaluation = evaluation_of(s, row), y = MARGIN + 2 * TITLE + row * cell_height(s);
+        uint32_t evaluation = evaluation_of(s, row), y = top + row * cell_height(s);
         load_pixels(s, evaluation);
         sy_canvas_picture(&s->canvas, MARGIN, y, s->pixels, s->result->width, s->result->height, s->scale);
         snprintf(text, sizeof text, "step %u of %u", evaluation + 1, evaluations_of(s));
@@ -112,13 +221,25 @@ static void draw(sheet *s, const char *title)
         for (uint32_t k = 0; k < s->n_routes; k++) {
             uint32_t x = MARGIN + (k + 1) * (s->side + GAP);
             sy_map_facts facts;
-            sy_map_read(s->result, s->routes[k], evaluation, s->picture, s->owner, s->load, &facts);
+            read_route(s, s->routes[k], evaluation, &facts);
             draw_map(s, x, y);
             draw_load(s, &facts, x, y + s->side + 2);
         }
+        if (s->skipped)
+            draw_skipped(s, evaluation, MARGIN + columns * (s->side + GAP), y);
     }
-    uint32_t y = MARGIN + 2 * TITLE + s->n_rows * cell_height(s);
-    for (uint32_t e = 0; e < (uint32_t)s->routes[0]->targets; e++) {
+}
+
+static void draw(sheet *s, const char *title, uint32_t targets)
+{
+    char text[32];
+    uint32_t top = MARGIN + 2 * TITLE + strip_height(s);
+    sy_canvas_text(&s->canvas, MARGIN, MARGIN, title, ink);
+    if (s->result->n_evaluations)
+        draw_strip(s, MARGIN + TITLE);
+    draw_columns(s, top);
+    uint32_t y = top + s->n_rows * cell_height(s);
+    for (uint32_t e = 0; e < targets; e++) {
         uint32_t x = MARGIN + e * 30;
         snprintf(text, sizeof text, "%u", e);
         sy_canvas_box(&s->canvas, x, y, 10, 10, sy_palette(e));
@@ -126,34 +247,63 @@ static void draw(sheet *s, const char *title)
     }
 }
 
-static bool prepare(sheet *s, uint32_t most_rows, sy_error *error)
+/* Is it a route over the tokens of the pictures (once, or with unconditional and perturbed copies)? */
+static bool over_tokens(const sy_result *r, const sy_tap_result *t)
+{
+    int64_t tokens = (int64_t)r->count * r->tokens_per_picture;
+    return t->is_route && t->evaluations && tokens && t->rows % tokens == 0 && t->rows <= 3 * tokens;
+}
+
+static bool is_tap(const sy_tap_result *t, const char *name, uint64_t bytes)
+{
+    return !t->is_route && !strcmp(t->name, name) && t->array.type == SY_ARRAY_F32 && t->evaluations &&
+           t->array.bytes == t->evaluations * bytes;
+}
+
+/* Finds what there is to show. Returns the most targets of a route. */
+static uint32_t find_taps(sheet *s)
 {
     const sy_result *r = s->result;
-    int32_t targets = 1;
-    s->routes = calloc((size_t)r->n_taps + 1, sizeof *s->routes);
-    s->owner = calloc(r->tokens_per_picture, sizeof *s->owner);
-    s->pixels = calloc((size_t)r->width * r->height, 3);
-    for (uint32_t i = 0; s->routes && i < r->n_taps; i++) {
+    uint64_t picture = (uint64_t)r->width * r->height * r->channels;
+    int32_t targets = 0;
+    for (uint32_t i = 0; i < r->n_taps; i++) {
         const sy_tap_result *t = &r->taps[i];
-        if (t->is_route && t->evaluations && t->rows >= (int64_t)r->count * r->tokens_per_picture) {
+        if (over_tokens(r, t) && s->n_routes < MOST_ROUTES) {
             s->routes[s->n_routes++] = t;
             targets = t->targets > targets ? t->targets : targets;
-        } else if (!t->is_route && !strcmp(t->name, "preview") && t->array.type == SY_ARRAY_F32) {
+        } else if (is_tap(t, "preview", 4 * picture * r->count)) {
             s->preview = t;
+        } else if (is_tap(t, "velocity", 4 * (uint64_t)r->count)) {
+            s->velocity = t;
+        } else if (is_tap(t, "guidance", 4 * (uint64_t)r->count)) {
+            s->guidance = t;
+        } else if (is_tap(t, "sampler.skipped", 4 * (uint64_t)r->count * r->tokens_per_picture)) {
+            s->skipped = t;
         }
     }
-    s->load = calloc((size_t)targets, sizeof *s->load);
+    return (uint32_t)targets;
+}
+
+static bool prepare(sheet *s, uint32_t most_rows, uint32_t *targets, sy_error *error)
+{
+    const sy_result *r = s->result;
+    s->routes = calloc(MOST_ROUTES, sizeof *s->routes);
+    s->owner = calloc((size_t)r->tokens_per_picture + 1, sizeof *s->owner);
+    s->pixels = calloc((size_t)r->width * r->height, 3);
+    *targets = s->routes ? find_taps(s) : 0;
+    s->load = calloc((size_t)*targets + 1, sizeof *s->load);
     if (!s->routes || !s->owner || !s->pixels || !s->load)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a routing map");
-    if (!s->n_routes)
-        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
-                       "there are no routes to show: the model has no mixture of experts");
-    s->n_rows = evaluations_of(s) < most_rows ? evaluations_of(s) : most_rows;
+    uint32_t all = s->preview || s->n_routes ? evaluations_of(s) : 1;
+    s->n_rows = all < most_rows ? all : most_rows;
     s->scale = r->width < CELL ? CELL / r->width : 1;
     s->side = r->width * s->scale;
-    uint32_t legend = 2 * MARGIN + (uint32_t)targets * 30, width = 2 * MARGIN + (s->n_routes + 1) * (s->side + GAP);
-    s->canvas = sy_canvas_create(width > legend ? width : legend,
-                                 2 * MARGIN + 2 * TITLE + s->n_rows * cell_height(s) + 12, paper);
+    uint32_t columns = s->n_routes + (s->skipped != NULL) + 1, legend = 2 * MARGIN + *targets * 30;
+    uint32_t width = 2 * MARGIN + columns * (s->side + GAP), strip = 2 * MARGIN + r->n_evaluations * strip_box(s);
+    width = width > legend ? width : legend;
+    width = width > strip ? width : strip;
+    s->canvas = sy_canvas_create(width > 480 ? width : 480,
+                                 2 * MARGIN + 2 * TITLE + strip_height(s) + s->n_rows * cell_height(s) + 12, paper);
     return s->canvas.rgb || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a routing map");
 }
 
@@ -162,9 +312,10 @@ bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, u
 {
     sheet s = {.result = result, .picture = picture};
     sy_png_text text = {"Title", title};
-    bool ok = prepare(&s, most_rows, error);
+    uint32_t targets;
+    bool ok = prepare(&s, most_rows, &targets, error);
     if (ok) {
-        draw(&s, title);
+        draw(&s, title, targets);
         ok = sy_png_write(path, s.canvas.width, s.canvas.height, s.canvas.rgb, &text, 1, error);
     }
     free(s.canvas.rgb);
