@@ -52,13 +52,16 @@ static const char help[] =
     "\n"
     "Where to\n"
     "  --out FILE         PNG (default out.png). Of several pictures FILE x.png becomes x-0.png, x-1.png …\n"
-    "  --routes DIR       write, for every picture, a sheet map-N.png: what every evaluation was (guided or not, whole, "
+    "  --routes DIR       write, for every picture, a sheet map-N.png: what every evaluation was (guided or not, "
+    "whole, "
     "cached,\n"
-    "                     left out), the estimate of the picture step by step, the size of the velocity, which tokens ran "
+    "                     left out), the estimate of the picture step by step, the size of the velocity, which tokens "
+    "ran "
     "and how\n"
     "                     often each was left out, and for each mixture of experts which expert made which patch, the "
     "load, and\n"
-    "                     entropies; all routes as routes.safetensors; the evaluations as steps.json. DIR is made if it is "
+    "                     entropies; all routes as routes.safetensors; the evaluations as steps.json. DIR is made if "
+    "it is "
     "not there\n"
     "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): "
     "written to\n"
@@ -187,27 +190,14 @@ static bool parse(int argc, char **argv, options *o, int *status)
         QUIET,
         HELP
     };
-    static const struct option known[] = {{"prompt", 1, 0, PROMPT},
-                                          {"label", 1, 0, LABEL},
-                                          {"count", 1, 0, COUNT},
-                                          {"seed", 1, 0, SEED},
-                                          {"list-prompts", 0, 0, LIST},
-                                          {"steps", 1, 0, STEPS},
-                                          {"guidance", 1, 0, GUIDANCE},
-                                          {"sampler", 1, 0, SAMPLER},
-                                          {"eta", 1, 0, ETA},
-                                          {"shift", 1, 0, SHIFT},
-                                          {"set", 1, 0, SET},
-                                          {"precision", 1, 0, PRECISION},
-                                          {"device", 1, 0, DEVICE},
-                                          {"out", 1, 0, OUT},
-                                          {"routes", 1, 0, ROUTES},
-                                          {"taps", 1, 0, TAPS},
-                                          {"stats", 0, 0, STATS},
-                                          {"json", 0, 0, JSON},
-                                          {"quiet", 0, 0, QUIET},
-                                          {"help", 0, 0, HELP},
-                                          {0, 0, 0, 0}};
+    static const struct option known[] = {
+        {"prompt", 1, 0, PROMPT},     {"label", 1, 0, LABEL},       {"count", 1, 0, COUNT},
+        {"seed", 1, 0, SEED},         {"list-prompts", 0, 0, LIST}, {"steps", 1, 0, STEPS},
+        {"guidance", 1, 0, GUIDANCE}, {"sampler", 1, 0, SAMPLER},   {"eta", 1, 0, ETA},
+        {"shift", 1, 0, SHIFT},       {"set", 1, 0, SET},           {"precision", 1, 0, PRECISION},
+        {"device", 1, 0, DEVICE},     {"out", 1, 0, OUT},           {"routes", 1, 0, ROUTES},
+        {"taps", 1, 0, TAPS},         {"stats", 0, 0, STATS},       {"json", 0, 0, JSON},
+        {"quiet", 0, 0, QUIET},       {"help", 0, 0, HELP},         {0, 0, 0, 0}};
     sy_pipeline_params *p = &o->pipeline;
     int option;
     bool ok = true;
@@ -388,7 +378,8 @@ static bool write_picture(job *j, uint32_t index, sy_error *error)
     char label[32], seed[16], settings[1000], software[32];
     const char *name = strrchr(model->path, '/');
     snprintf(seed, sizeof seed, "%u", r->seeds[index]);
-    size_t used = (size_t)snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps, info->guidance);
+    size_t used = (size_t)snprintf(settings, sizeof settings, "%s, %u steps, guidance %g", info->sampler, info->steps,
+                                   info->guidance);
     for (uint32_t i = 0; i < j->o->settings.n && used < sizeof settings; i++)
         used += (size_t)snprintf(settings + used, sizeof settings - used, ", %s=%s", j->o->settings.settings[i].name,
                                  j->o->settings.settings[i].value);
@@ -542,13 +533,12 @@ static void print_stats(const job *j)
             "first dispatch     %.4f s after the call\n"
             "generating         %.3f s, %.1f ms a step, %.2f GFLOP/s, %u submissions, the host waited %u time%s\n",
             p->device, p->sampler, p->steps, p->evaluations, p->guidance, p->count, p->programs, r->flops / 1e9,
-            p->run_flops / 1e9, (double)p->shared_bytes / 1048576, p->dispatches,
-            p->dispatches_unfused, p->barriers, p->kernels, p->kernels_compiled, p->kernels_cached, p->flops / 1e9,
-            p->bytes / 1e6, p->bytes_unfused / 1e6, (double)p->device_bytes / 1048576,
-            (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576, (double)p->arena_lower_bound / 1048576,
-            p->compile_seconds, p->load_seconds, r->first_dispatch_seconds, r->seconds,
-            1000 * r->seconds / p->evaluations, r->flops / r->seconds / 1e9, r->submissions,
-            r->host_waits, r->host_waits == 1 ? "" : "s");
+            p->run_flops / 1e9, (double)p->shared_bytes / 1048576, p->dispatches, p->dispatches_unfused, p->barriers,
+            p->kernels, p->kernels_compiled, p->kernels_cached, p->flops / 1e9, p->bytes / 1e6, p->bytes_unfused / 1e6,
+            (double)p->device_bytes / 1048576, (double)p->weight_bytes / 1048576, (double)p->arena_bytes / 1048576,
+            (double)p->arena_lower_bound / 1048576, p->compile_seconds, p->load_seconds, r->first_dispatch_seconds,
+            r->seconds, 1000 * r->seconds / p->evaluations, r->flops / r->seconds / 1e9, r->submissions, r->host_waits,
+            r->host_waits == 1 ? "" : "s");
 }
 
 static cJSON *json_routes(const job *j)

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const sy_map_taps[SY_MAP_TAPS] = {"?preview",  "?*.route",  "?*.scores",
-                                              "?velocity", "?guidance", "?sampler.skipped"};
+const char *const sy_map_taps[SY_MAP_TAPS] = {
+    "?preview",      "?*.route",         "?*.scores",      "?velocity",   "?guidance",
+    "?perturbation", "?sampler.skipped", "?*.skip_energy", "?*.executed", "?ode.*",
+};
 
 /* "blocks.3.route" -> "blocks.3.scores" of the same result. */
 static const sy_tap_result *scores_of(const sy_result *result, const sy_tap_result *route)

@@ -7,7 +7,7 @@
 #include "src/switchyard.h"
 
 /* Taps a result should have been generated with for the functions below; a model has those of them that it has. */
-enum { SY_MAP_TAPS = 6 };
+enum { SY_MAP_TAPS = 10 };
 extern const char *const sy_map_taps[SY_MAP_TAPS];
 
 /* Facts of one route at one evaluation, over the tokens of one picture (its conditional half). */
@@ -23,10 +23,11 @@ typedef struct sy_map_facts {
 void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture,
                  int32_t *owner, uint32_t *load, sy_map_facts *facts);
 
-/* One PNG. On top, a box for each evaluation, coloured by what it was (guided, unguided, cached, some tokens, left out),
- * and below it a bar for the size of the velocity and a darker one for that of what guidance changed. Then rows of
- * evaluations from noise to picture (at most `most_rows` of them, evenly spread, the last always), with the preview, a
- * map per route over tokens with its load and its entropies below, and how often each token was left out. */
+/* One PNG. On top, a box for each evaluation, coloured by what it was (guided, unguided, cached, some tokens, left
+ * out), and below it a bar for the size of the velocity and a darker one for that of what guidance changed. Then rows
+ * of evaluations from noise to picture (at most `most_rows` of them, evenly spread, the last always), with the preview,
+ * a map per route over tokens with its load and its entropies below, a mask per route between blocks of queries and
+ * keys (white: kept by all heads), and how often each token was left out. */
 bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title,
                   sy_error *error);
 

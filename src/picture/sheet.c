@@ -192,6 +192,41 @@ static void draw_skipped(sheet *s, uint32_t evaluation, uint32_t x, uint32_t y)
     sy_canvas_text(&s->canvas, x, y + s->side + 4, text, ink);
 }
 
+/* Is it a route over the tokens of the pictures (once, or with unconditional and perturbed copies)? Else its rows are
+ * blocks of queries, head after head, and its targets blocks of keys. */
+static bool over_tokens(const sy_result *r, const sy_tap_result *t)
+{
+    int64_t tokens = (int64_t)r->count * r->tokens_per_picture;
+    return tokens && t->rows % tokens == 0 && t->rows <= 3 * tokens && !strstr(t->name, ".attn.");
+}
+
+/* Share of a picture's heads that keep a pair of blocks, black to white; how many of all pairs below. */
+static void draw_mask(sheet *s, const sy_tap_result *t, uint32_t evaluation, uint32_t x, uint32_t y)
+{
+    const sy_route_step *step = &t->steps[evaluation];
+    const sy_evaluation *e = evaluation_at(s, evaluation);
+    uint32_t samples = s->result->count * (e && e->guided ? 2 : 1), keys = (uint32_t)t->targets;
+    uint32_t rows = (uint32_t)t->rows / samples, blocks = rows % keys ? rows : keys, kept = 0;
+    uint32_t *count = calloc((size_t)blocks * keys + 1, sizeof *count);
+    for (uint32_t i = 0; count && i < step->n_slots; i++) {
+        uint32_t row = (uint32_t)step->row[i];
+        if (row / (rows ? rows : 1) != s->picture)
+            continue;
+        count[(size_t)(row % blocks) * keys + (uint32_t)step->target[i]]++;
+        kept++;
+    }
+    for (uint32_t j = 0; count && j < s->side; j++)
+        for (uint32_t i = 0; i < s->side; i++) {
+            uint32_t n = count[(size_t)(j * blocks / s->side) * keys + i * keys / s->side];
+            uint8_t light = (uint8_t)(20 + 220 * (uint64_t)n * blocks / (rows ? rows : 1));
+            sy_canvas_box(&s->canvas, x + i, y + j, 1, 1, (sy_colour){light, light, light});
+        }
+    char text[64];
+    snprintf(text, sizeof text, "kept %.0f%%", rows ? 100.0 * kept / ((double)rows * keys) : 0.0);
+    sy_canvas_text(&s->canvas, x, y + s->side + 4, text, ink);
+    free(count);
+}
+
 /* Tokens of an evaluation in which all run have no route of the running ones. */
 static void read_route(sheet *s, const sy_tap_result *route, uint32_t evaluation, sy_map_facts *facts)
 {
@@ -221,6 +256,10 @@ static void draw_columns(sheet *s, uint32_t top)
         for (uint32_t k = 0; k < s->n_routes; k++) {
             uint32_t x = MARGIN + (k + 1) * (s->side + GAP);
             sy_map_facts facts;
+            if (!over_tokens(s->result, s->routes[k])) {
+                draw_mask(s, s->routes[k], evaluation, x, y);
+                continue;
+            }
             read_route(s, s->routes[k], evaluation, &facts);
             draw_map(s, x, y);
             draw_load(s, &facts, x, y + s->side + 2);
@@ -247,13 +286,6 @@ static void draw(sheet *s, const char *title, uint32_t targets)
     }
 }
 
-/* Is it a route over the tokens of the pictures (once, or with unconditional and perturbed copies)? */
-static bool over_tokens(const sy_result *r, const sy_tap_result *t)
-{
-    int64_t tokens = (int64_t)r->count * r->tokens_per_picture;
-    return t->is_route && t->evaluations && tokens && t->rows % tokens == 0 && t->rows <= 3 * tokens;
-}
-
 static bool is_tap(const sy_tap_result *t, const char *name, uint64_t bytes)
 {
     return !t->is_route && !strcmp(t->name, name) && t->array.type == SY_ARRAY_F32 && t->evaluations &&
@@ -268,9 +300,10 @@ static uint32_t find_taps(sheet *s)
     int32_t targets = 0;
     for (uint32_t i = 0; i < r->n_taps; i++) {
         const sy_tap_result *t = &r->taps[i];
-        if (over_tokens(r, t) && s->n_routes < MOST_ROUTES) {
+        if (t->is_route && t->evaluations && s->n_routes < MOST_ROUTES) {
             s->routes[s->n_routes++] = t;
-            targets = t->targets > targets ? t->targets : targets;
+            if (over_tokens(r, t))
+                targets = t->targets > targets ? t->targets : targets;
         } else if (is_tap(t, "preview", 4 * picture * r->count)) {
             s->preview = t;
         } else if (is_tap(t, "velocity", 4 * (uint64_t)r->count)) {
