@@ -70,6 +70,16 @@ bool sy_adm_recognise(const struct sy_safetensors *file);
 bool sy_adm_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
+bool sy_unet_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+
+bool sy_dic_recognise(const struct sy_safetensors *file);
+bool sy_dic_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_dic_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+bool sy_sid2_recognise(const struct sy_safetensors *file);
+bool sy_sid2_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_sid2_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
 bool sy_song_recognise(const struct sy_safetensors *file);
 bool sy_song_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_song_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);

@@ -15,6 +15,7 @@
 #include "graph/zoo/dit_shell.h"
 #include "graph/zoo/file_layers.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/skip.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -215,6 +216,7 @@ static sy_value upsample(const unet *u, sy_value x)
 static sy_value way_up(unet *u, sy_value x)
 {
     sy_graph *g = u->g;
+    sy_skips skips = sy_skips_of(g, u->c, u->c->depth);
     for (int i = 0; i < u->c->depth; i++) {
         sy_scope_push(g, "up_blocks.%d", i);
         for (int j = 0, n = layers_of(u); j < n; j++) {
@@ -223,8 +225,10 @@ static sy_value way_up(unet *u, sy_value x)
                         j);
                 break;
             }
-            sy_value both[] = {x, u->skips[--u->n_skips]};
-            x = layer(u, sy_concat(g, both, 2, 3), j, u->c->depth - 1 - i);
+            sy_scope_push(g, "resnets.%d", j);
+            x = sy_skip_concat(g, &skips, x, u->skips[--u->n_skips], i);
+            sy_scope_pop(g);
+            x = layer(u, x, j, u->c->depth - 1 - i);
         }
         if (sy_layers_find(&u->layers, "upsamplers.0.conv.weight"))
             x = upsample(u, x);

@@ -11,8 +11,8 @@ const sy_network sy_zoo_networks[] = {
      sy_dit_configure, sy_dtr_build},
     {"switch-dit", "Switch-DiT: DiT whose blocks see what experts chosen by the time step let through",
      sy_switch_dit_recognise, sy_switch_dit_configure, sy_switch_dit_build},
-    {"skip-dit", "Skip-DiT: DiT whose second half is fused with the mirrored blocks of the first", sy_skip_dit_recognise,
-     sy_skip_dit_configure, sy_skip_dit_build},
+    {"skip-dit", "Skip-DiT: DiT whose second half is fused with the mirrored blocks of the first",
+     sy_skip_dit_recognise, sy_skip_dit_configure, sy_skip_dit_build},
     {"sparse-skip-dit", "Skip-DiT whose attention is routed between regions of the image (only by metadata)", NULL,
      sy_skip_dit_configure, sy_sparse_skip_dit_build},
     {"u-vit", "U-ViT: transformer of tokens alone, its second half fused with the first", sy_u_vit_recognise,
@@ -33,6 +33,10 @@ const sy_network sy_zoo_networks[] = {
      sy_sd_unet_recognise, sy_sd_unet_configure, sy_sd_unet_build},
     {"song-unet", "DDPM++ and NCSN++ as EDM trains them", sy_song_recognise, sy_song_configure, sy_song_build},
     {"dhariwal-unet", "ADM's U-Net as EDM trains it", sy_dhariwal_recognise, sy_dhariwal_configure, sy_dhariwal_build},
+    {"dic", "DiC: a U-Net of 3x3 convolutions alone, with sparse skips", sy_dic_recognise, sy_dic_configure,
+     sy_dic_build},
+    {"sid2", "SiD2: residual U-ViT, one added skip a level around a transformer", sy_sid2_recognise, sy_sid2_configure,
+     sy_sid2_build},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -51,6 +55,7 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"clip-text", "CLIP's text encoder: tokens to the hidden states that cross-attention reads", sy_clip_text_build},
     {"spargeattn", "SpargeAttn: a layer of attention over the key blocks that mean queries and keys predict",
      sy_spargeattn_build},
+    {"unet", "U-Net as first published: valid convolutions, cropped skips, a class for every pixel", sy_unet_build},
     {NULL, NULL, NULL},
 };
 

@@ -8,6 +8,7 @@ import sys
 
 import torch
 
+import conv_unets
 import edm_unets
 import fixture
 import unets
@@ -94,9 +95,42 @@ def edm(name):
     fixture.save(name, stored, inputs, {"output": y}, taps=net.taps, metadata=told)
 
 
+def unet(name):
+    x = fixture.draw((2, 1, 44, 44), "x")
+
+    def make(seed):
+        w = fixture.draw_all(conv_unets.unet_shapes(1, 4, 2, 3), seed)
+        p, taps, margin = conv_unets.unet(w, x, 2)
+        return margin, (w, p, taps)
+
+    w, p, taps = fixture.clear_seed(make, 1e-3)
+    fixture.save(name, w, {"x": x}, {"probabilities": p}, taps=taps, metadata={"architecture": name, "image_size": 44})
+
+
+def dic(name):
+    config = dict(width=4, depths=(4, 1, 1, 1, 4), channels=4, out=8, rows=6)
+    stored, w = half(fixture.draw_all(conv_unets.dic_shapes(**config), 11))
+    inputs = {"x": fixture.draw((2, 4, 8, 8), "x"), "time": exact([731, 3]), "label": torch.tensor([5, 2])}
+    y, taps = conv_unets.dic(w, inputs["x"], inputs["time"], [5, 2], config["depths"], tuning=TUNING)
+    told = {"architecture": name, "image_size": 8, "skip_tuning": ",".join(map(str, TUNING))}
+    fixture.save(name, stored, inputs, {"output": y}, taps=taps, metadata=told)
+
+
+def sid2(name):
+    config = dict(width=8, mult=(1, 2, 2), blocks=1, middle=1, channels=3, rows=6, side=16)
+    stored, w = half(fixture.draw_all(conv_unets.sid2_shapes(**config), 13))
+    inputs = {"x": fixture.draw((2, 3, 16, 16), "x"), "time": exact([731, 3]), "label": torch.tensor([5, 2])}
+    y, taps = conv_unets.sid2(w, inputs["x"], inputs["time"], [5, 2], 2, 1, 1, 2, 4, 2)
+    fixture.save(name, stored, inputs, {"output": y}, taps=taps,
+                 metadata={"architecture": name, "num_heads": 2, "norm_groups": 4})
+
+
+OTHERS = {"unet": unet, "dic": dic, "sid2": sid2}
+
+
 def main():
-    for name in sys.argv[1:] or [*ADMS, *EDMS]:
-        (adm if name in ADMS else edm)(name)
+    for name in sys.argv[1:] or [*ADMS, *EDMS, *OTHERS]:
+        (adm if name in ADMS else edm if name in EDMS else OTHERS[name])(name)
 
 
 if __name__ == "__main__":
