@@ -140,7 +140,7 @@ static sy_graph *network(const char *architecture)
     return g;
 }
 
-enum { MOST_GRAPHS = 32 };
+enum { MOST_GRAPHS = 64 };
 
 static uint32_t make_graphs(sy_graph **graphs, const char **names)
 {
