@@ -16,7 +16,7 @@ typedef struct sy_self_test_case {
     char message[300]; /* "" when passed */
 } sy_self_test_case;
 
-enum { SY_SELF_TEST_CASES = 24 };
+enum { SY_SELF_TEST_CASES = 48 };
 
 typedef struct sy_self_test_report {
     sy_self_test_case cases[SY_SELF_TEST_CASES];
