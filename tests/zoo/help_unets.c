@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Own counts from the shapes of the publications' code; the papers round them to 296, 422, 554 and 559 million (ADM)
- * and 55.7 (EDM, CIFAR-10). */
+ * and 55.7 (EDM, CIFAR-10; there with map_augment, which is for training and which no network here reads). */
+enum { AUGMENT = 9 * 128 };
 const unet_size unet_sizes[] = {
     {"ADM 64", UNET_ADM, 64, 192, {1, 2, 3, 4}, 3, 2, 8, 3, 6, 1000, false, 295904454, 541},
     {"ADM 128", UNET_ADM, 128, 256, {1, 1, 2, 3, 4}, 2, 4, 16, 3, 6, 1000, false, 421529606, 0},
