@@ -66,7 +66,7 @@ static int32_t bucket(const switch_net *n, int32_t distance)
     if (size < exact)
         return first + size;
     double far = log((double)size / exact) / log((double)n->max_distance / exact) * (side - exact);
-    int32_t late = exact + (int32_t)fmax(far, 0);
+    int32_t late = exact + (int32_t)fmin(fmax(far, 0), side);
     return first + (late < side ? late : side - 1);
 }
 

@@ -1,5 +1,6 @@
 /* Model files under libFuzzer: any header gives a configuration from which the network can be built and verified, or
- * an error that says something; metadata gives a vocabulary or an error. */
+ * the graph of a network that is no denoiser, or an error that says something; metadata gives a vocabulary or an error.
+ */
 #include "graph/import/safetensors.h"
 #include "graph/zoo/zoo.h"
 
@@ -21,6 +22,15 @@ static void build(const sy_network_config *c)
     sy_value out = sy_zoo_build(g, c, &in);
     sy_output(g, "out", out);
     if (!out || !sy_graph_check(g, &error) || !sy_graph_verify(g, SY_STAGE_SOURCE, &error))
+        abort();
+    sy_graph_destroy(&g);
+}
+
+static void whole(const sy_safetensors *file)
+{
+    sy_error error = {0};
+    sy_graph *g = sy_zoo_file_graph(file, 2, &error);
+    if (g ? !sy_graph_verify(g, SY_STAGE_SOURCE, &error) : !error.message[0])
         abort();
     sy_graph_destroy(&g);
 }
@@ -48,7 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!file)
         return 0;
     prompt(file);
-    if (sy_zoo_config_from_file(file, &config, &error))
+    if (sy_zoo_graph_network_of(file))
+        whole(file);
+    else if (sy_zoo_config_from_file(file, &config, &error))
         build(&config);
     else if (!error.message[0])
         abort();
