@@ -6,7 +6,8 @@
  *
  * Not all that could be computed early should be stored: a view, a cast to a wider type or an op that repeats its
  * arguments many times over costs little where it is read and much to keep. So from the users backwards such values are
- * given back to the kernels that read them. Routes are made on the device only, where their tile list belongs.
+ * given back to the kernels that read them. A route of constants is made early as well (patterns of sparse attention), but
+ * not one with grouped consumers: their tiles, and the sizes of their dispatches, are made on the device.
  *
  * Sound: load-time values depend on nothing that changes from run to run; transposing both the weight and the flag that
  * says how it is read changes nothing. */
@@ -20,7 +21,7 @@ static bool early(const sy_graph *graph, const sy_node *node)
 {
     if (!node->n_args)
         return node->op == SY_OP_PARAM || node->op == SY_OP_CONST || node->op == SY_OP_IOTA;
-    if (node->type.is_route)
+    if (node->type.is_route && node->op != SY_OP_ROUTE_BUILD)
         return false;
     for (uint32_t i = 0; i < node->n_args; i++)
         if (!graph->nodes[node->args[i]].load_time)
@@ -135,15 +136,29 @@ static bool better_read(const sy_graph *graph, const sy_node *node, bool as_weig
     return sy_type_count(&node->type) > 4 * arguments;
 }
 
+/* Marks the routes that grouped matmuls read. */
+static void mark_tiled(const sy_graph *graph, bool *tiled)
+{
+    for (sy_value v = 1; v < graph->n_nodes; v++)
+        if (graph->nodes[v].op == SY_OP_GROUPED_MATMUL)
+            tiled[graph->nodes[v].args[2]] = true;
+}
+
 /* Marks what is computed early, then takes back from the users' side what is better read. */
 static bool mark(sy_graph *graph, uint64_t most, sy_error *error)
 {
     enum { READ = 1, READ_AS_WEIGHT = 2, READ_EARLY = 4, READ_AS_PANELS = 8 };
     unsigned char *read = calloc(graph->n_nodes, 1);
-    if (!read)
+    bool *tiled = calloc(graph->n_nodes, sizeof *tiled);
+    if (!read || !tiled) {
+        free(read);
+        free(tiled);
         return sy_no_memory(error);
+    }
+    mark_tiled(graph, tiled);
     for (sy_value v = 1; v < graph->n_nodes; v++)
-        graph->nodes[v].load_time = early(graph, &graph->nodes[v]);
+        graph->nodes[v].load_time = !tiled[v] && early(graph, &graph->nodes[v]);
+    free(tiled);
     for (uint32_t e = 0; e < graph->n_ends; e++)
         read[graph->ends[e].value] |= READ;
     for (sy_value v = graph->n_nodes; v-- > 1;) {

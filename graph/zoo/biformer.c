@@ -79,16 +79,6 @@ static const int32_t *dims(const biformer *m, sy_value x)
     return x ? m->g->nodes[x].type.dim : none;
 }
 
-static sy_value layer_norm(const biformer *m, sy_value x, const char *name, int32_t width)
-{
-    sy_graph *g = m->g;
-    sy_scope_push(g, "%s", name);
-    x = sy_mul(g, sy_row(g, SY_OP_LAYER_NORM, x, 1e-6), sy_zoo_param(g, "weight", SY_T(m->dtype, width)));
-    x = sy_add(g, x, sy_zoo_param(g, "bias", SY_T(m->dtype, width)));
-    sy_scope_pop(g);
-    return x;
-}
-
 /* A depthwise convolution that keeps the size. */
 static sy_value depthwise(const biformer *m, sy_value x, const char *name, int32_t width, int32_t kernel)
 {
@@ -175,12 +165,12 @@ static sy_value block(const biformer *m, sy_value x, int32_t stage, int32_t i)
         return 0;
     sy_scope_push(g, "stages.%d.%d", stage, i);
     x = sy_add(g, x, depthwise(m, x, "pos_embed", width, 3));
-    sy_value u = layer_norm(m, x, "norm1", width);
+    sy_value u = sy_zoo_layer_norm(g, x, "norm1", 1e-6, m->dtype);
     sy_scope_push(g, "attn");
     u = m->topk[stage] > 0 ? routed(m, u, stage, i) : full(m, u, stage, i);
     sy_scope_pop(g);
     x = sy_add(g, x, u);
-    u = sy_linear(g, layer_norm(m, x, "norm2", width), "mlp.0", mlp[0], true, m->dtype);
+    u = sy_linear(g, sy_zoo_layer_norm(g, x, "norm2", 1e-6, m->dtype), "mlp.0", mlp[0], true, m->dtype);
     u = sy_linear(g, sy_unary(g, SY_OP_GELU_ERF, u), "mlp.3", width, true, m->dtype);
     sy_scope_pop(g);
     return sy_add(g, x, u);

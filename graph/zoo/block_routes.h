@@ -17,6 +17,24 @@ sy_value sy_block_top_k_route(sy_graph *g, sy_value q, sy_value k, int32_t block
 /* The route of the pairs where keep, i32[rows, targets], is not 0; weights f32 of the same shape, 0 (no value): all 1. */
 sy_value sy_mask_route(sy_graph *g, sy_value keep, sy_value weights);
 
+/* Patterns that do not depend on the input: query block i takes key block j where … */
+typedef enum sy_pattern_kind {
+    SY_PATTERN_ALL,
+    SY_PATTERN_BAND,     /* |i - j| <= width */
+    SY_PATTERN_PERIODIC, /* |i - j| mod period <= width */
+    SY_PATTERN_STRIPE,   /* j is one of `columns` */
+    SY_PATTERN_BEFORE,   /* i - width <= j <= i */
+    SY_PATTERN_GRID      /* blocks are cells of a grid: j lies `first` to `last` rows below i, and columns to its right */
+} sy_pattern_kind;
+typedef struct sy_block_pattern {
+    sy_pattern_kind kind;
+    int32_t width, period, first, last, grid_width;
+    const int32_t *columns;
+    int32_t n_columns;
+} sy_block_pattern;
+/* The route of a pattern for every one of `batch` items, the same for all heads; weights 1. */
+sy_value sy_pattern_route(sy_graph *g, int32_t batch, int32_t rows, int32_t columns, const sy_block_pattern *pattern);
+
 /* Images in regions: x[N,H,W,C], cut into regions of h by w, to tokens region by region, [N, H W, C]; and back. */
 sy_value sy_to_regions(sy_graph *g, sy_value x, int32_t h, int32_t w);
 sy_value sy_from_regions(sy_graph *g, sy_value x, int32_t height, int32_t width, int32_t h, int32_t w);

@@ -88,6 +88,10 @@ bool sy_dhariwal_configure(const struct sy_safetensors *file, sy_network_config 
 sy_value sy_dhariwal_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
 bool sy_biformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_mosa_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_routing_transformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_sparse_vdit_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_inf_dit_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_spargeattn_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 bool sy_switch_transformer_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
@@ -99,6 +103,8 @@ bool sy_megablocks_build(sy_graph *g, const struct sy_safetensors *file, int32_t
 sy_value sy_zoo_f32(sy_graph *g, sy_value x);
 /* The parameter of that name as f32, for element-wise use. */
 sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type);
+/* Layer norm over the last axis with "<name>.weight" and "<name>.bias". */
+sy_value sy_zoo_layer_norm(sy_graph *g, sy_value x, const char *name, double eps, sy_dtype dtype);
 /* x[N, T, heads * d] as attention wants it, [N, heads, T, d], and back. */
 sy_value sy_zoo_split_heads(sy_graph *g, sy_value x, int32_t heads);
 sy_value sy_zoo_merge_heads(sy_graph *g, sy_value x);

@@ -56,6 +56,11 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"spargeattn", "SpargeAttn: a layer of attention over the key blocks that mean queries and keys predict",
      sy_spargeattn_build},
     {"unet", "U-Net as first published: valid convolutions, cropped skips, a class for every pixel", sy_unet_build},
+    {"mosa", "MoSA: a language model with heads that choose the few tokens they see", sy_mosa_build},
+    {"routing-transformer", "Routing Transformer: a language model whose heads attend within clusters of tokens",
+     sy_routing_transformer_build},
+    {"sparse-vdit", "Sparse-vDiT: a video DiT with an attention pattern for every head", sy_sparse_vdit_build},
+    {"inf-dit", "Inf-DiT: an upsampler whose image blocks see themselves and those left and above", sy_inf_dit_build},
     {NULL, NULL, NULL},
 };
 
@@ -75,6 +80,19 @@ sy_value sy_zoo_f32(sy_graph *g, sy_value x)
 sy_value sy_zoo_param(sy_graph *g, const char *name, sy_type type)
 {
     return sy_zoo_f32(g, sy_param(g, name, type));
+}
+
+sy_value sy_zoo_layer_norm(sy_graph *g, sy_value x, const char *name, double eps, sy_dtype dtype)
+{
+    if (!x || x >= g->n_nodes)
+        return 0;
+    const sy_type *type = &g->nodes[x].type;
+    int32_t width = type->dim[type->rank - 1];
+    sy_scope_push(g, "%s", name);
+    x = sy_mul(g, sy_row(g, SY_OP_LAYER_NORM, x, eps), sy_zoo_param(g, "weight", SY_T(dtype, width)));
+    x = sy_add(g, x, sy_zoo_param(g, "bias", SY_T(dtype, width)));
+    sy_scope_pop(g);
+    return x;
 }
 
 sy_value sy_zoo_split_heads(sy_graph *g, sy_value x, int32_t heads)
