@@ -27,6 +27,7 @@ struct sy_dit {
     sy_value condition;      /* f32[N, width]: silu of the time's and the label's embedding */
     sy_value null_label;     /* i32[N]: 1 where the sample is unconditional; 0 (no value): there is no null label */
     sy_dit_attend attend;    /* set after sy_dit_begin; NULL: every token attends to all */
+    const void *own;         /* for it: what the network knows beside this */
     int32_t all_tokens;      /* of one sample, those that do not run too */
     int32_t variant;         /* sy_variant */
     sy_value active;         /* ACTIVE: the route of the tokens that run; `tokens` is then their number */

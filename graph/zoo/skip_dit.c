@@ -27,7 +27,6 @@
 
 enum { DEFAULT_BRANCH = 4, MOST_REGION = 64 };
 
-/* What sy_dit_attend needs to know beside the shell: `dit` is the first member, so that one points to the other. */
 typedef struct skip_dit {
     sy_dit dit;
     int32_t branch; /* blocks at each end that a cached evaluation runs; 0: no caches */
@@ -107,7 +106,7 @@ static sy_value one_head(const sy_dit *dit, sy_value x)
 static sy_value attend_by_region(const sy_dit *dit, int32_t block, sy_value q, sy_value k, sy_value v)
 {
     (void)block;
-    const skip_dit *s = (const skip_dit *)dit;
+    const skip_dit *s = dit->own;
     sy_graph *g = dit->g;
     int32_t m = s->region * s->region;
     sy_value affinity;
@@ -167,6 +166,7 @@ static sy_value build(sy_graph *g, const sy_network_config *config, const sy_zoo
     }
     if (region) {
         s.dit.attend = attend_by_region;
+        s.dit.own = &s;
         x = by_region(&s, x, true);
     }
     x = blocks(&s, x, cached);
