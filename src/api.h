@@ -3,6 +3,7 @@
 #define SY_API_H
 
 #include "graph/base/arena.h"
+#include "graph/import/clip_tokenizer.h"
 #include "graph/import/safetensors.h"
 #include "graph/zoo/zoo.h"
 #include "src/device/device.h"
@@ -32,7 +33,8 @@ struct sy_model {
     sy_arena arena;
     sy_safetensors *file;
     sy_network_config config;
-    sy_vocabulary *vocabulary; /* NULL: prompted by class */
+    sy_vocabulary *vocabulary; /* prompted by words; else NULL */
+    sy_clip_tokenizer *tokenizer; /* prompted by text; else NULL */
     sy_model_info info;
 };
 
@@ -57,8 +59,8 @@ bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **devic
 bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph,
                     const sy_compile_params *wishes, sy_program **program, sy_error *error);
 
-/* The step outputs of a finished run as tap results, on `arena`. */
-bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,
+/* The step outputs of a finished run as tap results, on `arena`; of the first `steps` steps (0: all). */
+bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,
                  sy_error *error);
 /* A session's result as an array; its data is copied to the arena. Routes become words. */
 bool sy_api_array(const sy_session_result *result, sy_arena *arena, sy_array *array, sy_error *error);

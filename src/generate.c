@@ -67,6 +67,30 @@ static bool write_words(const sy_pipeline *p, const sy_generate_params *params, 
     return ok;
 }
 
+/* The prompts, then the negative texts. What does not fit the encoder is cut off, as everywhere. */
+static bool write_texts(const sy_pipeline *p, const sy_generate_params *params, sy_error *error)
+{
+    const sy_model *m = p->model;
+    size_t batch = (size_t)p->sampling.batch, room = (size_t)m->config.text_tokens, count = p->sampling.count;
+    if (!params->prompts || (params->n_prompts != 1 && params->n_prompts != count))
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                       "this model is prompted by text: give one prompt, or one for each of the %zu pictures", count);
+    if (params->negatives && params->n_negatives != 1 && params->n_negatives != count)
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "give one negative text, or one for each of the %zu pictures",
+                       count);
+    int32_t *ids = calloc(batch * room, sizeof *ids);
+    bool ok = ids ? true : no_memory(error);
+    for (size_t i = 0; ok && i < batch; i++) {
+        const char *const *texts = i < count ? params->prompts : params->negatives;
+        uint32_t n = i < count ? params->n_prompts : params->n_negatives;
+        ok = sy_clip_tokenizer_encode(m->tokenizer, texts ? texts[n == 1 ? 0 : i % count] : "", ids + i * room,
+                                      (int32_t)room, NULL, error);
+    }
+    ok = ok && sy_session_write(p->session, "tokens", ids, batch * room * sizeof *ids, error);
+    free(ids);
+    return ok;
+}
+
 static bool write_labels(const sy_pipeline *p, const sy_generate_params *params, sy_error *error)
 {
     size_t batch = (size_t)p->sampling.batch, count = p->sampling.count;
@@ -96,7 +120,14 @@ static bool write_inputs(const sy_pipeline *p, const sy_generate_params *params,
     for (uint32_t i = 0; i < p->sampling.count; i++)
         seeds[i] = params->seeds ? params->seeds[i] : params->seed + i;
     result->seeds = seeds;
-    return (p->model->config.words ? write_words(p, params, error) : write_labels(p, params, error)) &&
+    const sy_network_config *c = &p->model->config;
+    return (!p->model->tokenizer && c->text_tokens
+                ? sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                          "this file has a text encoder but no tokenizer: open the folder it belongs to")
+            : c->text_tokens ? write_texts(p, params, error)
+            : c->words       ? write_words(p, params, error)
+            : c->label_rows  ? write_labels(p, params, error)
+                             : true) &&
            sy_session_write(p->session, "seeds", seeds, p->sampling.count * sizeof *seeds, error);
 }
 
@@ -150,15 +181,17 @@ static bool collect(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_erro
     const sy_network_config *c = &p->model->config;
     sy_session_result x;
     sy_array data;
-    if (!sy_session_read(p->session, "x", &x, error) || !sy_api_array(&x, arena, &data, error))
+    if (!sy_session_read(p->session, c->picture_side ? "picture" : "x", &x, error) ||
+        !sy_api_array(&x, arena, &data, error))
         return false;
     r->count = p->sampling.count;
-    r->width = r->height = (uint32_t)c->side;
-    r->channels = (uint32_t)c->channels;
+    r->width = r->height = (uint32_t)(c->picture_side ? c->picture_side : c->side);
+    r->channels = (uint32_t)(c->picture_side ? 3 : c->channels);
     r->data = data.data;
     r->grid_width = r->grid_height = c->patch ? (uint32_t)(c->side / c->patch) : 0;
     r->tokens_per_picture = r->grid_width * r->grid_height;
-    return (c->latent || paint(r, arena, error)) && sy_api_taps(p->session, arena, &r->taps, &r->n_taps, error);
+    return ((c->latent && !c->picture_side) || paint(r, arena, error)) &&
+           sy_api_taps(p->session, p->sampling.n_rows, arena, &r->taps, &r->n_taps, error);
 }
 
 /* Did the network run in this row? Said by the tap "run.each" of the row that ends the step or attempt, i32[count]. */

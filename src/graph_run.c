@@ -156,7 +156,7 @@ static bool collect(const work *w, owned_result *owned, sy_error *error)
     for (uint32_t i = 0; sy_session_output(w->session, i, &r); i++)
         if (!r.step_bytes && !sy_api_array(&r, &owned->arena, &outputs[owned->result.n_outputs++], error))
             return false;
-    return sy_api_taps(w->session, &owned->arena, &owned->result.taps, &owned->result.n_taps, error);
+    return sy_api_taps(w->session, 0, &owned->arena, &owned->result.taps, &owned->result.n_taps, error);
 }
 
 static bool run(sy_context *c, work *w, const char *path, const sy_array *inputs, uint32_t n_inputs,

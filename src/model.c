@@ -1,9 +1,12 @@
 /* Models: an open file, its configuration, its words. */
 #include "src/api.h"
 
+#include "graph/import/sd_folder.h"
+
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_PROMPTS = 100000 };
 
@@ -57,23 +60,39 @@ static bool list_prompts(sy_model *m, sy_error *error)
     return ok || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the list of prompts");
 }
 
+/* A file, or a folder in the layout of diffusers with its tokenizer. */
+static bool open_file(sy_model *m, const char *path, sy_error *error)
+{
+    struct stat facts;
+    if (stat(path, &facts) || !S_ISDIR(facts.st_mode)) {
+        m->file = sy_safetensors_open(path, 0, error);
+        return m->file;
+    }
+    char *tokenizer = sy_arena_printf(&m->arena, "%s/tokenizer", path);
+    if (!tokenizer)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a model");
+    m->file = sy_sd_folder_open(path, error);
+    m->tokenizer = m->file ? sy_clip_tokenizer_open(tokenizer, error) : NULL;
+    return m->tokenizer;
+}
+
 static bool open_model(sy_model *m, const char *path, sy_error *error)
 {
-    static const char *const objectives[] = {
-        [SY_OBJECTIVE_DDPM] = "ddpm",
-        [SY_OBJECTIVE_FLOW] = "flow",
-        [SY_OBJECTIVE_FLOW_REVERSED] = "flow-reversed",
-        [SY_OBJECTIVE_EDM] = "edm"};
+    static const char *const objectives[] = {[SY_OBJECTIVE_DDPM] = "ddpm",
+                                             [SY_OBJECTIVE_FLOW] = "flow",
+                                             [SY_OBJECTIVE_FLOW_REVERSED] = "flow-reversed",
+                                             [SY_OBJECTIVE_EDM] = "edm"};
     sy_network_config *c = &m->config;
-    m->file = sy_safetensors_open(path, 0, error);
-    if (!m->file || !sy_zoo_config_from_file(m->file, c, error))
+    if (!open_file(m, path, error) || !sy_zoo_config_from_file(m->file, c, error))
         return false;
+    uint32_t side = (uint32_t)(c->picture_side ? c->picture_side : c->side);
     m->info = (sy_model_info){.path = sy_arena_string(&m->arena, path),
                               .architecture = c->architecture,
-                              .width = (uint32_t)c->side,
-                              .height = (uint32_t)c->side,
-                              .channels = (uint32_t)c->channels,
-                              .latent = c->latent,
+                              .width = side,
+                              .height = side,
+                              .channels = (uint32_t)(c->picture_side ? 3 : c->channels),
+                              .latent = c->latent && !c->picture_side,
+                              .text = m->tokenizer != NULL,
                               .depth = (uint32_t)c->depth,
                               .mixtures = c->experts ? (uint32_t)(c->interleave ? c->depth / 2 : c->depth) : 0,
                               .experts = (uint32_t)(c->experts + c->extra_experts),
@@ -113,6 +132,7 @@ void sy_model_destroy(sy_model **model)
     if (!m)
         return;
     sy_vocabulary_destroy(&m->vocabulary);
+    sy_clip_tokenizer_destroy(&m->tokenizer);
     sy_safetensors_close(&m->file);
     sy_arena_free(&m->arena);
     free(m);

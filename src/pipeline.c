@@ -93,7 +93,7 @@ static bool compile_programs(sy_pipeline *p, sy_vk_device *device, const sy_pipe
     sy_arena arena = {0};
     sy_compile_params compile = {.step_columns = sy_sampler_columns,
                                  .n_step_columns = SY_SAMPLER_COLUMN_COUNT,
-                                 .max_steps = p->sampling.n_rows,
+                                 .max_steps = p->sampling.n_turns,
                                  .taps = optional_taps(params, &arena),
                                  .n_taps = params->n_taps + 1};
     bool ok = compile.taps || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the names of taps");
@@ -133,7 +133,7 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
                                  .table = table,
                                  .columns = sy_sampler_columns,
                                  .n_columns = SY_SAMPLER_COLUMN_COUNT,
-                                 .n_steps = s->n_rows,
+                                 .n_steps = s->n_turns,
                                  .cache_directory = m->context->cache_directory,
                                  .loading = params->loading,
                                  .context = params->user};

@@ -97,7 +97,8 @@ typedef struct sy_model_info {
     uint64_t parameters; /* numbers in the file */
     uint32_t depth, mixtures; /* blocks; how many of them are mixtures of experts */
     uint32_t experts, top_k;  /* of a mixture, shared ones not counted; experts a token */
-    uint32_t classes;         /* prompted by class: labels 0 … classes - 1; 0: prompted by words */
+    bool text;                /* prompted by any text, which the model's own encoder reads */
+    uint32_t classes;         /* prompted by class: labels 0 … classes - 1; 0: prompted by words or text */
     const char *const *words; /* prompted by words: the vocabulary */
     uint32_t n_words;
     const char *const *prompts; /* prompts the model was trained on, where the file lists them */
@@ -205,8 +206,11 @@ typedef struct sy_progress {
 } sy_progress;
 
 typedef struct sy_generate_params {
-    const char *const *prompts; /* prompted by words: n_prompts of them, 1 (for all pictures) or the pipeline's count */
+    const char *const *prompts; /* prompted by words or text: n_prompts of them, 1 (for all pictures) or the pipeline's count */
     uint32_t n_prompts;
+    const char *const *negatives; /* prompted by text: what guidance (and the setting nag) goes away from; n_negatives of
+                                     them, 1 or the pipeline's count; NULL: the empty text */
+    uint32_t n_negatives;
     const int32_t *labels; /* prompted by class: n_labels of them, 1 or count */
     uint32_t n_labels;
     const uint32_t *seeds; /* one a picture; NULL: seed, seed + 1, … */

@@ -142,8 +142,8 @@ static bool tap_of(const tap *t, sy_arena *arena, sy_tap_result *out, sy_error *
     return true;
 }
 
-bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,
-                 sy_error *error)
+bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, const sy_tap_result **taps,
+                 uint32_t *n_taps, sy_error *error)
 {
     sy_session_result r;
     uint32_t n = 0;
@@ -156,8 +156,10 @@ bool sy_api_taps(const sy_session *session, sy_arena *arena, const sy_tap_result
         return no_memory(error);
     n = 0;
     for (uint32_t i = 0; sy_session_output(session, i, &r); i++)
-        if (r.step_bytes > 0)
+        if (r.step_bytes > 0) {
+            r.n_slices = steps && steps < r.n_slices ? steps : r.n_slices;
             all[n++] = r;
+        }
     *taps = list;
     *n_taps = 0;
     for (uint32_t i = 0; i < n; i++) {

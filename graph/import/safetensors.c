@@ -35,6 +35,8 @@ struct sy_safetensors {
     sy_names names; /* 't' tensors, 'm' metadata: index + 1 */
     void *map;
     size_t map_size;
+    sy_safetensors **parts; /* of a joined one */
+    uint32_t n_parts;
 };
 
 /* Bits of an element. */
@@ -322,10 +324,63 @@ sy_safetensors *sy_safetensors_open(const char *path, unsigned flags, sy_error *
     return file;
 }
 
+static bool join(sy_safetensors *file, const sy_safetensors_text *metadata, uint32_t n_metadata, sy_error *error)
+{
+    size_t room = 1;
+    for (uint32_t i = 0; i < file->n_parts; i++)
+        room += file->parts[i]->n_tensors;
+    file->tensors = sy_arena_array(&file->arena, room, sizeof *file->tensors);
+    file->metadata = sy_arena_array(&file->arena, (size_t)n_metadata + 1, sizeof *file->metadata);
+    if (!file->tensors || !file->metadata)
+        return no_memory(error);
+    for (uint32_t i = 0; i < file->n_parts; i++)
+        for (uint32_t k = 0; k < file->parts[i]->n_tensors; k++) {
+            sy_stored_tensor *t = &file->tensors[file->n_tensors++];
+            *t = file->parts[i]->tensors[k];
+            uint32_t there = sy_names_put(&file->names, 't', t->name, file->n_tensors);
+            if (!there)
+                return no_memory(error);
+            if (there != file->n_tensors)
+                return invalid(error, t->name, "it is in two of the files that are read together");
+        }
+    for (uint32_t i = 0; i < n_metadata; i++) {
+        sy_safetensors_text *text = &file->metadata[file->n_metadata++];
+        text->key = sy_arena_string(&file->arena, metadata[i].key);
+        text->value = sy_arena_string(&file->arena, metadata[i].value);
+        if (!text->key || !text->value || !sy_names_put(&file->names, 'm', text->key, file->n_metadata))
+            return no_memory(error);
+    }
+    return true;
+}
+
+sy_safetensors *sy_safetensors_join(sy_safetensors *const *parts, uint32_t n_parts, const sy_safetensors_text *metadata,
+                                    uint32_t n_metadata, sy_error *error)
+{
+    sy_safetensors *file = calloc(1, sizeof *file);
+    sy_safetensors **own = calloc((size_t)n_parts + 1, sizeof *own);
+    if (!file || !own) {
+        no_memory(error);
+        free(file);
+        free(own);
+        for (uint32_t i = 0; i < n_parts; i++)
+            sy_safetensors_close(&(sy_safetensors *){parts[i]});
+        return NULL;
+    }
+    memcpy(own, parts, n_parts * sizeof *own);
+    file->parts = own;
+    file->n_parts = n_parts;
+    if (!join(file, metadata, n_metadata, error))
+        sy_safetensors_close(&file);
+    return file;
+}
+
 void sy_safetensors_close(sy_safetensors **file)
 {
     if (!file || !*file)
         return;
+    for (uint32_t i = 0; i < (*file)->n_parts; i++)
+        sy_safetensors_close(&(*file)->parts[i]);
+    free((*file)->parts);
     if ((*file)->map)
         munmap((*file)->map, (*file)->map_size);
     sy_names_free(&(*file)->names);

@@ -12,6 +12,10 @@ typedef struct sy_safetensors sy_safetensors;
 
 enum { SY_STORED_RANK = 8 };
 
+typedef struct sy_safetensors_text {
+    const char *key, *value;
+} sy_safetensors_text;
+
 typedef struct sy_stored_tensor {
     const char *name;
     const char *dtype_name; /* as in the file: "F32", "I64", … */
@@ -30,6 +34,10 @@ enum {
 sy_safetensors *sy_safetensors_open(const char *path, unsigned flags, sy_error *error);
 /* The same from memory; the bytes must stay until it is closed. */
 sy_safetensors *sy_safetensors_from_memory(const void *bytes, size_t size, unsigned flags, sy_error *error);
+/* One file that has the tensors of all `parts` and `metadata` alone. The parts are closed with it, or at once when this
+ * fails: a name must not be in two of them. */
+sy_safetensors *sy_safetensors_join(sy_safetensors *const *parts, uint32_t n_parts, const sy_safetensors_text *metadata,
+                                    uint32_t n_metadata, sy_error *error);
 void sy_safetensors_close(sy_safetensors **file); /* NULL and pointers to NULL are fine */
 
 /* In the order of the header. */
@@ -54,9 +62,6 @@ typedef struct sy_safetensors_item {
     sy_type type;     /* a tensor */
     const void *data; /* sy_type_count elements, packed, of 4 or 2 bytes each */
 } sy_safetensors_item;
-typedef struct sy_safetensors_text {
-    const char *key, *value;
-} sy_safetensors_text;
 bool sy_safetensors_write(const char *path, const sy_safetensors_item *items, uint32_t n_items,
                           const sy_safetensors_text *metadata, uint32_t n_metadata, sy_error *error);
 

@@ -22,6 +22,14 @@ typedef struct encoder {
     bool quick;
 } encoder;
 
+/* f32[1,1,T,T]: 0 where a token may look, a number that no score makes up for where it would look ahead. */
+static sy_value future(sy_graph *g, int32_t tokens)
+{
+    sy_value from = sy_iota(g, SY_T(SY_I32, 1, 1, tokens, 1), 2), to = sy_iota(g, SY_T(SY_I32, 1, 1, 1, tokens), 3);
+    return sy_mul(g, sy_cast(g, sy_binary(g, SY_OP_LESS, from, to), SY_F32), sy_const(g, -1e30));
+}
+
+/* Scores of all pairs at once: a text is short and is encoded once. */
 static sy_value attention(const encoder *e, sy_value x)
 {
     sy_graph *g = e->layers.g;
@@ -32,9 +40,9 @@ static sy_value attention(const encoder *e, sy_value x)
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
     for (int i = 0; i < 3; i++)
         part[i] = sy_layers_heads(&e->layers, sy_layers_linear(&e->layers, x, names[i], true), e->heads);
-    double scale = 1 / sqrt((double)type.dim[2] / e->heads);
-    sy_value y = sy_attention_full(
-        g, &(sy_attention_params){.q = part[0], .k = part[1], .v = part[2], .scale = scale, .causal = true});
+    sy_value scores =
+        sy_mul(g, sy_matmul(g, part[0], part[1], true), sy_const(g, sqrt((double)e->heads / type.dim[2])));
+    sy_value y = sy_matmul(g, sy_row(g, SY_OP_SOFTMAX, sy_add(g, scores, future(g, type.dim[1])), 0), part[2], false);
     y = sy_reshape(g, sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3}), type);
     return sy_layers_linear(&e->layers, y, "out_proj", true);
 }
@@ -104,6 +112,16 @@ sy_value sy_clip_encode(sy_graph *g, const struct sy_safetensors *file, sy_value
     x = sy_layers_layer_norm(&e.layers, x, "final_layer_norm", 1e-5);
     sy_scope_pop(g);
     return x;
+}
+
+int32_t sy_clip_tokens(const struct sy_safetensors *file)
+{
+    sy_error none = {0};
+    int32_t positions[2];
+    return sy_zoo_has(file, POSITIONS) && sy_zoo_shape(file, POSITIONS, 2, positions, &none) &&
+                   positions[0] <= MAX_TOKENS
+               ? positions[0]
+               : 0;
 }
 
 bool sy_clip_text_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error)

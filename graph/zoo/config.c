@@ -220,14 +220,19 @@ static bool sampling(const struct sy_safetensors *file, sy_network_config *c, sy
 {
     static const char *const objectives[] = {"ddpm", "flow", "flow-reversed", "edm"};
     static const char *const betas[] = {"linear", "scaled-linear", "cosine"};
-    int objective = c->objective, schedule = c->betas;
-    int32_t clip = c->clip;
+    static const char *const spacings[] = {"own", "leading"};
+    int objective = c->objective, schedule = c->betas, leading = c->leading_steps;
+    int32_t clip = c->clip, last_is_first = c->last_is_first;
     if (!choice(file, "objective", objectives, 4, &objective, error) ||
-        !choice(file, "betas", betas, 3, &schedule, error) || !sy_zoo_metadata_int(file, "clip", 0, 1, &clip, error))
+        !choice(file, "betas", betas, 3, &schedule, error) || !choice(file, "spacing", spacings, 2, &leading, error) ||
+        !sy_zoo_metadata_int(file, "last_is_first", 0, 1, &last_is_first, error) ||
+        !sy_zoo_metadata_int(file, "clip", 0, 1, &clip, error))
         return false;
     c->objective = (sy_objective)objective;
     c->betas = (sy_betas)schedule;
     c->clip = clip;
+    c->leading_steps = leading;
+    c->last_is_first = last_is_first;
     return sy_zoo_metadata_double(file, "time_scale", 1e-6, 1e6, &c->time_scale, error) &&
            sy_zoo_metadata_int(file, "guided_channels", 0, c->channels_out, &c->guided_channels, error) &&
            sy_zoo_metadata_double(file, "guidance", 0, 1000, &c->guidance, error) &&

@@ -9,5 +9,8 @@
 sy_value sy_clip_encode(sy_graph *g, const struct sy_safetensors *file, sy_value tokens);
 /* latent f32[N,C,S,S], as the sampler leaves it -> f32[N,3,8 S,8 S], around -1 … 1. */
 sy_value sy_vae_decode(sy_graph *g, const struct sy_safetensors *file, sy_value latent);
+/* Tokens of a text and the side of the decoder's pictures from a latent's; 0 where the file has no such network. */
+int32_t sy_clip_tokens(const struct sy_safetensors *file);
+int32_t sy_vae_side(const struct sy_safetensors *file, int32_t side);
 
 #endif

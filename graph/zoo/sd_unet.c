@@ -15,6 +15,7 @@
 #include "graph/zoo/dit_shell.h"
 #include "graph/zoo/file_layers.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/sd.h"
 #include "graph/zoo/skip.h"
 
 #include <math.h>
@@ -41,6 +42,27 @@ bool sy_sd_unet_recognise(const struct sy_safetensors *file)
     return sy_zoo_has(file, "time_embedding.linear_1.weight") && sy_zoo_has(file, "conv_norm_out.weight") &&
            sy_zoo_has(file, "down_blocks.0.resnets.0.time_emb_proj.weight") &&
            sy_zoo_has(file, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight");
+}
+
+/* What else is in the file: an encoder of texts, a decoder of pictures. Both are built once, to know that they can be.
+ */
+static bool around(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
+{
+    c->text_tokens = sy_clip_tokens(file);
+    c->picture_side = sy_vae_side(file, c->side);
+    if (c->text_tokens && c->text_tokens != c->context_tokens)
+        return sy_fail(error, SY_CODE_INVALID_FILE, "The text encoder gives %d tokens, the U-Net is to read %d.",
+                       (int)c->text_tokens, (int)c->context_tokens);
+    sy_graph *g = sy_graph_create("around");
+    if (!g)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "No memory for a graph.");
+    if (c->text_tokens)
+        sy_clip_encode(g, file, sy_input(g, "tokens", SY_T(SY_I32, 1, c->text_tokens)));
+    if (c->picture_side)
+        sy_vae_decode(g, file, sy_input(g, "latent", SY_T(SY_F32, 1, c->channels, c->side, c->side)));
+    bool ok = sy_graph_check(g, error) && sy_zoo_check_file(g, file, error);
+    sy_graph_destroy(&g);
+    return ok;
 }
 
 bool sy_sd_unet_configure(const struct sy_safetensors *file, sy_network_config *c, sy_error *error)
@@ -70,10 +92,12 @@ bool sy_sd_unet_configure(const struct sy_safetensors *file, sy_network_config *
     c->time_scale = 1;
     c->guidance = 7.5;
     c->steps = 50;
+    c->betas = SY_BETAS_SCALED_LINEAR;
+    c->leading_steps = c->last_is_first = true;
     return sy_zoo_metadata_int(file, "image_size", 1, MAX_SIDE, &c->side, error) &&
            sy_zoo_metadata_int(file, "num_heads", 1, c->width, &c->heads, error) &&
            sy_zoo_metadata_int(file, "context_tokens", 1, MAX_TOKENS, &c->context_tokens, error) &&
-           sy_zoo_configure_end(file, c, error);
+           around(file, c, error) && sy_zoo_configure_end(file, c, error);
 }
 
 /* ---- blocks ---- */
@@ -82,9 +106,9 @@ bool sy_sd_unet_configure(const struct sy_safetensors *file, sy_network_config *
 static sy_value attention(const unet *u, sy_value x, bool cross, int32_t heads)
 {
     sy_graph *g = u->g;
-    int32_t head_width = sy_layers_dim(&u->layers, x, -1) / heads, inner = sy_layers_rows(&u->layers, "to_q.weight");
-    if (head_width && inner % head_width == 0)
-        heads = inner / head_width;
+    int32_t width = sy_layers_dim(&u->layers, x, -1), inner = sy_layers_rows(&u->layers, "to_q.weight");
+    if (width % heads == 0 && inner % (width / heads) == 0)
+        heads = inner / (width / heads);
     sy_value q = sy_layers_heads(&u->layers, sy_layers_linear(&u->layers, x, "to_q", false), heads);
     sy_value from = cross ? u->context : x, y;
     sy_value k = sy_layers_heads(&u->layers, sy_layers_linear(&u->layers, from, "to_k", false), heads);

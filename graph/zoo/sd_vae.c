@@ -91,6 +91,15 @@ sy_value sy_vae_decode(sy_graph *g, const struct sy_safetensors *file, sy_value 
     return sy_transpose(g, x, (const int32_t[]){0, 3, 1, 2});
 }
 
+int32_t sy_vae_side(const struct sy_safetensors *file, int32_t side)
+{
+    if (!sy_zoo_has(file, "decoder.conv_in.weight"))
+        return 0;
+    for (int i = 0; i < MAX_LEVELS; i++)
+        side *= sy_zoo_has(file, "decoder.up_blocks.%d.upsamplers.0.conv.weight", i) ? 2 : 1;
+    return side;
+}
+
 bool sy_sd_vae_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error)
 {
     int32_t first[4], side = 64;

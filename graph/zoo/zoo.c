@@ -1,6 +1,7 @@
 /* The registry of networks, and the small helpers that their builders share. */
 #include "graph/zoo/zoo.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/sd.h"
 
 #include <string.h>
 
@@ -70,6 +71,16 @@ const sy_network *sy_zoo_find(const char *name)
         if (name && !strcmp(n->name, name))
             return n;
     return NULL;
+}
+
+sy_value sy_zoo_encode(sy_graph *graph, const sy_network_config *config, sy_value tokens)
+{
+    return sy_clip_encode(graph, config->file, tokens);
+}
+
+sy_value sy_zoo_decode(sy_graph *graph, const sy_network_config *config, sy_value latent)
+{
+    return sy_vae_decode(graph, config->file, latent);
 }
 
 sy_value sy_zoo_f32(sy_graph *g, sy_value x)

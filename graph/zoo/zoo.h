@@ -72,10 +72,14 @@ typedef struct sy_network_config {
     int32_t words;      /* 0: the label is a class id. Else the label is a list of at most so many word ids. */
     int32_t context_tokens, context_width; /* of sy_zoo_inputs.context; 0: no cross-attention */
     bool step_size;                        /* the network is told the step size (shortcut models) */
+    int32_t text_tokens;  /* the file has the encoder of the context too: sy_zoo_encode reads so many tokens; else 0 */
+    int32_t picture_side; /* the file has a decoder from latents: sy_zoo_decode gives pictures of this side; else 0 */
 
     /* sampling */
     sy_objective objective;
     sy_betas betas;    /* of SY_OBJECTIVE_DDPM */
+    bool leading_steps, last_is_first; /* likewise, of DDIM: diffusers' leading spacing with an offset of 1; after the last
+                                          step stands the first training step, not the clean image */
     bool clip;         /* every estimate of the clean image is cut to -1 … 1 before it is used (ADM) */
     double time_scale;       /* flow: the network is fed time_scale * s. DDPM: 1, fed the integer step */
     int32_t guided_channels; /* guidance acts on the first so many output channels (3 in DiT, a quirk kept by the
@@ -155,6 +159,8 @@ sy_graph *sy_zoo_file_graph(const struct sy_safetensors *file, int32_t batch, sy
  *   switchyard.space             "latent" or "pixel"; absent: latent if there are 4 channels
  *   switchyard.objective         "ddpm", "flow", "flow-reversed" or "edm"
  *   switchyard.betas             "linear", "scaled-linear" or "cosine"
+ *   switchyard.spacing           "own" (the sampler's) or "leading": sy_network_config.leading_steps
+ *   switchyard.last_is_first     1 or 0
  *   switchyard.clip              1: estimates of the clean image are cut to -1 … 1 while sampling; 0: not
  *   switchyard.time_scale        number
  *   switchyard.guided_channels, switchyard.guidance, switchyard.steps
@@ -168,6 +174,12 @@ bool sy_zoo_config_from_file(const struct sy_safetensors *file, sy_network_confi
 /* The network's output f32[N, channels_out, side, side]; 0 on error (the graph's error says what).
  * Taps, per block: "blocks.N.x" (the residual stream after it) and in mixtures "blocks.N.route", "blocks.N.scores". */
 sy_value sy_zoo_build(sy_graph *graph, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
+/* Around networks of latent pictures that a text prompts, where the file has what it takes: tokens i32[N,text_tokens] to
+ * the context f32[N,context_tokens,context_width], and latents f32[N,channels,side,side] to pictures
+ * f32[N,3,picture_side,picture_side] around -1 … 1. Both take their weights as the file stores them. */
+sy_value sy_zoo_encode(sy_graph *graph, const sy_network_config *config, sy_value tokens);
+sy_value sy_zoo_decode(sy_graph *graph, const sy_network_config *config, sy_value latent);
 
 /* True if every parameter of the graph is in the file with the same shape and dtype. */
 bool sy_zoo_check_file(const sy_graph *graph, const struct sy_safetensors *file, sy_error *error);

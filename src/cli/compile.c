@@ -243,7 +243,7 @@ static bool open_source(const options *o, source *s, sy_error *error)
     sy_safetensors_close(&file);
     s->columns = sy_sampler_columns;
     s->n_columns = SY_SAMPLER_COLUMN_COUNT;
-    s->max_steps = s->sampling.n_rows;
+    s->max_steps = s->sampling.n_turns;
     return ok;
 }
 

@@ -19,6 +19,16 @@ static sy_value network(void *context, sy_graph *graph, const sy_zoo_inputs *inp
     return sy_zoo_build(graph, context, inputs);
 }
 
+static sy_value encode(void *context, sy_graph *graph, sy_value tokens)
+{
+    return sy_zoo_encode(graph, context, tokens);
+}
+
+static sy_value decode(void *context, sy_graph *graph, sy_value latent)
+{
+    return sy_zoo_decode(graph, context, latent);
+}
+
 static bool settle_guidance(sy_sampling *s, const sy_pipeline_params *p, sy_error *error)
 {
     double asked = p->guidance;
@@ -26,11 +36,12 @@ static bool settle_guidance(sy_sampling *s, const sy_pipeline_params *p, sy_erro
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
                        "a guidance of %g makes no sense: 1 is none, 1.5 to 8 are usual", asked);
     s->guidance = asked > 0 ? asked : s->config.guidance > 0 ? s->config.guidance : 1;
-    if (s->config.null_row < 0 && asked > 0 && asked != 1)
+    bool possible = s->config.null_row >= 0 || s->config.text_tokens;
+    if (!possible && asked > 0 && asked != 1)
         return sy_fail(
             error, SY_CODE_INVALID_ARGUMENT,
             "this model was trained without an unconditional label, so guidance is not possible: use guidance 1");
-    s->guided = s->guidance != 1 && s->config.null_row >= 0;
+    s->guided = s->guidance != 1 && possible;
     if (!s->guided)
         s->guidance = 1;
     return true;
@@ -50,8 +61,11 @@ static bool make_table(sy_sampling *s, const sy_pipeline_params *p, sy_error *er
                                  .shift = p->shift,
                                  .eta = p->eta,
                                  .learned_variance = s->config.objective == SY_OBJECTIVE_DDPM && s->config.learn_sigma,
+                                 .last_is_first = s->config.last_is_first,
                                  .step_size = s->config.step_size};
     s->sampler = sy_sampler_resolve(&sampler);
+    if (s->sampler == SY_SAMPLING_DDIM && s->config.leading_steps)
+        sampler.spacing = SY_SPACING_LEADING;
     s->ode = s->sampler == SY_SAMPLING_DOPRI5;
     if (s->ode && !p->steps)
         sampler.steps = ATTEMPTS;
@@ -136,6 +150,13 @@ static bool make_programs(sy_sampling *s, const sy_step_graph_params *graphs, co
         if (!add_turn(s, ending, error))
             return false;
     }
+    s->n_turns = s->n_rows;
+    if (s->config.picture_side) {
+        s->n_turns++;
+        if (!add_turn(s, add_program(s, (sy_sampling_program){.graph = sy_decode_graph_build(graphs, error)}, error),
+                      error))
+            return false;
+    }
     s->step = s->programs[0].graph;
     s->init = sy_init_graph_build(graphs, plan->skips ? &plan->skip : NULL, s->ode ? &plan->ode : NULL, error);
     return s->init != NULL;
@@ -155,6 +176,11 @@ static bool make_graphs(sy_sampling *s, const sy_pipeline_params *p, const sy_ru
                                    .out_channels = config->channels_out,
                                    .words = config->words,
                                    .label_rows = s->batch,
+                                   .unlabelled = !config->label_rows,
+                                   .text_tokens = config->text_tokens,
+                                   .context_tokens = config->context_tokens,
+                                   .context_width = config->context_width,
+                                   .negative = s->negative,
                                    .guided = s->guided,
                                    .guided_channels = guided_channels,
                                    .uses = used_columns(s),
@@ -165,6 +191,8 @@ static bool make_graphs(sy_sampling *s, const sy_pipeline_params *p, const sy_ru
                                    .perturbed_scale = plan->perturbed_scale,
                                    .ras = plan->ras,
                                    .network = network,
+                                   .encode = encode,
+                                   .decode = decode,
                                    .context = &s->config};
     graphs.first_noise = config->objective == SY_OBJECTIVE_EDM ? SY_EDM_SIGMA_MAX : 1;
     graphs.learned_variance =
@@ -198,7 +226,8 @@ bool sy_sampling_make(const sy_network_config *config, const sy_pipeline_params 
     if (s->count > 1024)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%u pictures at once are too many: 1024 is the most", s->count);
     bool ok = take_settings(s, p, &settings, error) && settle_guidance(s, p, error) && make_table(s, p, error);
-    s->batch = (int32_t)s->count * (s->guided ? 2 : 1);
+    s->negative = s->config.text_tokens && sy_setting_text(&s->config, "nag");
+    s->batch = (int32_t)s->count * (s->guided || s->negative ? 2 : 1);
     ok = ok && sy_run_plan_make(s, &plan, error);
     s->adaptive = plan.skips;
     ok = ok && make_graphs(s, p, &plan, error);
@@ -221,7 +250,7 @@ void sy_sampling_free(sy_sampling *s)
 
 float *sy_sampling_table(const sy_sampling *s)
 {
-    float *table = calloc((size_t)s->n_rows * SY_SAMPLER_COLUMN_COUNT, sizeof *table);
+    float *table = calloc((size_t)s->n_turns * SY_SAMPLER_COLUMN_COUNT, sizeof *table);
     for (uint32_t i = 0; table && i < s->n_rows * SY_SAMPLER_COLUMN_COUNT; i++)
         table[i] = (float)((const double *)s->rows)[i];
     return table;

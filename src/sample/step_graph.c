@@ -163,6 +163,20 @@ static sy_value label_part(sy_graph *g, const sy_step_graph_params *p, const cha
     return rows == batch ? all : sy_slice_axis(g, all, 0, 0, batch);
 }
 
+static sy_value context_state(sy_graph *g, const sy_step_graph_params *p)
+{
+    return sy_state(g, "context", SY_T(SY_F32, p->label_rows, p->context_tokens, p->context_width));
+}
+
+static void take_context(sy_graph *g, const sy_step_graph_params *p, int32_t batch, sy_zoo_inputs *in)
+{
+    int32_t count = sy_step_count(p);
+    sy_value all = context_state(g, p);
+    in->context = p->label_rows == batch ? all : sy_slice_axis(g, all, 0, 0, batch);
+    if (p->negative)
+        in->negative_context = sy_slice_axis(g, all, 0, count, count);
+}
+
 sy_value sy_step_evaluate(sy_graph *g, const sy_step_graph_params *p, sy_value x, sy_value time, sy_value *variance)
 {
     int32_t count = sy_step_count(p), batch = p->guided ? 2 * count : count;
@@ -171,7 +185,10 @@ sy_value sy_step_evaluate(sy_graph *g, const sy_step_graph_params *p, sy_value x
                         .perturbed = p->perturbed ? count : 0};
     sy_value fed = sy_step_uses(p, SY_COLUMN_cin) ? sy_mul(g, sy_step(g, "cin"), x) : x;
     in.x = sy_step_halves(g, p, fed);
-    in.label = label_part(g, p, "label", SY_I32, batch);
+    if (!p->unlabelled)
+        in.label = label_part(g, p, "label", SY_I32, batch);
+    if (p->text_tokens)
+        take_context(g, p, batch, &in);
     if (p->words > 0)
         in.label_weights = label_part(g, p, "label_weights", SY_F32, batch);
     if (p->step_size)
@@ -261,11 +278,26 @@ sy_graph *sy_init_graph_build(const sy_step_graph_params *p, const sy_skip_param
     sy_value noise = sy_random_normal(g, seeds, 0, STREAM_INIT, type);
     sy_state(g, "x", type);
     sy_carry(g, "x", p->first_noise > 0 && p->first_noise != 1 ? sy_mul(g, noise, sy_const(g, p->first_noise)) : noise);
+    if (p->text_tokens) {
+        context_state(g, p);
+        sy_value tokens = sy_input(g, "tokens", SY_T(SY_I32, p->label_rows, p->text_tokens));
+        sy_carry(g, "context", p->encode(p->context, g, tokens));
+    }
     if (skip || ode)
         begin_with(g, "run.network", SY_T(SY_I32, 1), 1);
     if (skip)
         begin_with(g, "run.each", SY_T(SY_I32, count), 1);
     if (ode)
         begin_with(g, "ode.h", SY_T(SY_F32, count), ode->first);
+    return sy_step_finish(g, error);
+}
+
+sy_graph *sy_decode_graph_build(const sy_step_graph_params *p, sy_error *error)
+{
+    sy_graph *g = sy_step_begin(p, "decode", error);
+    if (!g)
+        return NULL;
+    sy_output(g, "picture",
+              p->decode(p->context, g, sy_state(g, "x", sy_step_image(p, sy_step_count(p), p->channels))));
     return sy_step_finish(g, error);
 }

@@ -32,6 +32,10 @@ typedef struct sy_step_graph_params {
     int32_t out_channels;    /* of the network's output, at least `channels`; more: variance, or dropped */
     int32_t words;           /* 0: conditioned by a class id; else by so many word ids */
     int32_t label_rows;      /* of the inputs; 0: as many as the network runs on */
+    bool unlabelled;         /* the network takes no label */
+    int32_t text_tokens;     /* conditioned by texts: so many tokens; else 0 */
+    int32_t context_tokens, context_width; /* what the encoder makes of them */
+    bool negative;           /* the network takes the negative texts' context too: rows count … 2 count - 1 */
     bool guided;             /* batch of two halves; else the conditional half alone */
     int32_t guided_channels; /* guidance on the first so many channels, the rest conditional; 0: on all */
     uint64_t uses; /* bits of the columns (SY_COLUMN_…) that are not 0 in all rows; cx, cv, px and pv always are */
@@ -46,6 +50,8 @@ typedef struct sy_step_graph_params {
     sy_ras_params ras;      /* REFRESH and ACTIVE */
     sy_value (*network)(void *context, sy_graph *graph,
                         const sy_zoo_inputs *inputs); /* gives f32[batch,out_channels,H,W] */
+    sy_value (*encode)(void *context, sy_graph *graph, sy_value tokens); /* where text_tokens */
+    sy_value (*decode)(void *context, sy_graph *graph, sy_value latent); /* sy_decode_graph_build */
     void *context;
 } sy_step_graph_params;
 
@@ -65,6 +71,9 @@ sy_graph *sy_step_graph_build(const sy_step_graph_params *params, sy_error *erro
 /* States x = standard normal noise from "seeds"; with skip or ode (else NULL) the states these begin with. */
 sy_graph *sy_init_graph_build(const sy_step_graph_params *params, const sy_skip_params *skip, const sy_ode_params *ode,
                               sy_error *error);
+/* Conditioned by texts the init graph also encodes the input "tokens" i32[rows,text_tokens] into the state "context"; and
+ * this graph, after the last step, decodes x into the output "picture". */
+sy_graph *sy_decode_graph_build(const sy_step_graph_params *params, sy_error *error);
 /* The network under the condition "run.network", which leaves its output in the state "v"; and the update, which ends
  * the step and decides on the next. */
 sy_graph *sy_network_graph_build(const sy_step_graph_params *params, sy_error *error);

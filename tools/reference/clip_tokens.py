@@ -93,7 +93,7 @@ def main():
         cases.append({"text": text, "ids": ids, "dropped": dropped})
     os.makedirs(FOLDER, exist_ok=True)
     with open(os.path.join(FOLDER, "vocab.json"), "w") as file:
-        json.dump(vocabulary, file, ensure_ascii=True, separators=(",", ":"))
+        json.dump(vocabulary, file, separators=(",", ":"))
     with open(os.path.join(FOLDER, "merges.txt"), "w") as file:
         file.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
     with open(os.path.join(FOLDER, "cases.json"), "w") as file:
