@@ -105,6 +105,12 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
         p.e = (uint32_t)node->type.dim[3];
         p.rows = (uint64_t)node->type.dim[2];
         p.columns = (uint64_t)graph->nodes[node->args[1]].type.dim[2];
+        if (node->op == SY_OP_ROUTE_ATTENTION) {
+            uint64_t block = (uint64_t)node->attributes.block_rows;
+            p.rows = block < p.rows ? block : p.rows;
+            p.blocks = (uint64_t)graph->nodes[node->args[3]].type.dim[SY_ROUTE_TARGETS];
+            p.together = node->attributes.skip > 0 ? (uint32_t)p.rows : 0;
+        }
         break;
     case SY_GROUP_ROUTE:
         p.rows = count_of(graph, node->args[0]);
@@ -209,7 +215,10 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         break;
     case SY_GROUP_ATTENTION: {
         const sy_type *type = &plan->graph->nodes[group->anchors[0]].type;
-        group->groups[0] = (uint32_t)ceil_div(p.rows, lanes * variant->rows);
+        group->local_size[0] = sy_variant_local(variant, &p);
+        /* p.rows: of all, or of a block that a route lists blocks for. */
+        group->groups[0] = (uint32_t)(ceil_div((uint64_t)type->dim[2], p.rows) *
+                                      ceil_div(p.rows, (uint64_t)group->local_size[0] * variant->rows));
         group->groups[1] = (uint32_t)type->dim[1];
         group->groups[2] = (uint32_t)type->dim[0];
         break;

@@ -54,6 +54,8 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
     ok = kinds[group->kind](&gen, &main) && !gen.failed && !sy_ix_failed(gen.ix);
     if (ok) {
         sy_text_printf(&text, "#version 450\n// %s\n", group->variant);
+        if (variant->subgroup)
+            sy_text_add(&text, "#extension GL_KHR_shader_subgroup_shuffle : require\n");
         sy_text_printf(&text, "layout(local_size_x = %u, local_size_y = %u, local_size_z = %u) in;\n",
                        group->local_size[0], group->local_size[1], group->local_size[2]);
         for (uint32_t i = 0; i < group->n_inputs + group->n_outputs + 1; i++)

@@ -118,7 +118,8 @@ bool sy_emit_route(sy_gen *gen, sy_text *out);
 /* template.c: files of shaders/. A section runs from "//@section NAME" to the next; "//@for i COUNT" … "//@end"
  * repeats,
  * "//@if NAME" … "//@end" keeps if NAME is not 0 ("!NAME": is 0), and @{NAME} stands for a value; @{NAME_quad},
- * @{NAME_part} and @{NAME_next} for its quotient and remainder by 4 and the number after it. A COUNT may be a number.
+ * @{NAME_part}, @{NAME_next}, @{NAME_octo} and @{NAME_lane} for its quotient and remainder by 4, the number after it, and
+ * its quotient and remainder by 8. A COUNT may be a number.
  */
 typedef struct sy_template_value {
     const char *name;

@@ -65,6 +65,8 @@ static bool read_row(const cJSON *row, sy_variant *v)
     v->step = number_of(row, "step");
     v->anchors = number_of(row, "anchors");
     v->adjacent = number_of(row, "adjacent");
+    v->subgroup = number_of(row, "subgroup");
+    v->most_vectors = number_of(row, "most_vectors");
     v->most_rows = number_of(row, "most_rows");
     v->least_rows = number_of(row, "least_rows");
     v->least_columns = number_of(row, "least_columns");
@@ -128,11 +130,12 @@ static uint64_t factor(formula *f)
         uint64_t value;
     } names[] = {{"rows", v->rows},
                  {"columns", v->columns},
-                 {"local", (uint64_t)v->local[0] * v->local[1] * v->local[2]},
+                 {"local", (uint64_t)sy_variant_local(v, f->problem) * v->local[1] * v->local[2]},
                  {"step", v->step},
                  {"anchors", f->problem->n_anchors},
                  {"d4", (f->problem->d + 3) / 4},
                  {"e4", (f->problem->e + 3) / 4},
+                 {"probe", f->problem->together > 0},
                  {"ids", f->problem->ids}};
     uint64_t value = 0;
     f->at += strspn(f->at, " ");
@@ -193,23 +196,53 @@ static bool fits_quads(const sy_variant *v, const sy_problem *p)
     return !v->adjacent || (p->rows % 4 == 0 && p->quads);
 }
 
+static uint32_t vectors(const sy_problem *p)
+{
+    return (p->d + 3) / 4 + (p->e + 3) / 4;
+}
+
+/* Subgroups of that size, all of whose invocations may read from one of them (VK_SUBGROUP_FEATURE_SHUFFLE_BIT). */
+static bool fits_subgroups(const sy_variant *v, const sy_limits *limits)
+{
+    enum { SHUFFLE = 16 };
+    return !v->subgroup || (limits->subgroup_size == v->subgroup && limits->subgroup_operations & SHUFFLE);
+}
+
+uint32_t sy_variant_local(const sy_variant *v, const sy_problem *p)
+{
+    uint32_t needed = (p->together + v->rows - 1) / v->rows;
+    return p->kind == SY_GROUP_ATTENTION && needed > v->local[0]
+               ? (needed + v->local[0] - 1) / v->local[0] * v->local[0]
+               : v->local[0];
+}
+
+/* Turns of the loops of an invocation, more than fewer. */
+static uint64_t turns_of(const sy_variant *v, const sy_problem *p)
+{
+    if (v->kind != SY_GROUP_ATTENTION) /* adjacent: counted in vectors along a row */
+        return (v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations) * (v->adjacent ? 4 : 1);
+    uint64_t threads = (uint64_t)sy_variant_local(v, p) * v->local[1], each = v->step ? v->step : 1;
+    uint64_t turn = strstr(v->shared, "d4") ? 3 + each * vectors(p) / threads : 1;
+    return (p->columns / each + 2 * p->blocks) * turn * (p->together ? 2 : 1) + 2 * v->rows;
+}
+
 static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     return v->kind == p->kind && (limits->cpu ? v->cpu : v->gpu) && (!v->anchors || v->anchors == p->n_anchors) &&
            fits_tiles(v, p) && (!v->adjacent || p->adjacent) && fits_quads(v, p) &&
            (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
-           (!v->most_columns || p->columns <= v->most_columns) && p->columns >= v->least_columns;
+           (!v->most_vectors || vectors(p) <= v->most_vectors) && (!v->most_columns || p->columns <= v->most_columns) &&
+           p->columns >= v->least_columns;
 }
 
 static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    uint64_t iterations = v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations;
-    if (v->adjacent) /* counted in vectors along a row */
-        iterations *= 4;
+    uint64_t iterations = turns_of(v, p);
+    uint32_t local = sy_variant_local(v, p);
     if (v->kind == SY_GROUP_ROUTE && !v->step) /* each chunk is compared with itself in a loop */
         iterations += p->rows;
-    return v->local[0] * v->local[1] * v->local[2] <= limits->invocations && v->local[0] <= limits->group_size[0] &&
-           v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] &&
+    return local * v->local[1] * v->local[2] <= limits->invocations && local <= limits->group_size[0] &&
+           v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] && fits_subgroups(v, limits) &&
            shared_bytes(v, p) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);
 }
 

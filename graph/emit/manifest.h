@@ -13,12 +13,16 @@ typedef struct sy_variant {
     bool cpu, gpu;          /* for software drivers, for hardware */
     uint32_t rows, columns; /* of outputs a workgroup's y-slice or an invocation makes: see the template */
     uint32_t local[3];
-    uint32_t lanes;   /* ROW: invocations that share a row; 0 elsewhere */
+    uint32_t lanes;   /* ROW: invocations that share a row; ATTENTION: a query; 0 elsewhere */
     uint32_t step;    /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
     uint32_t anchors; /* only for this many; 0: any */
     uint32_t adjacent; /* ROW: not 0: four rows an invocation, chosen where they lie side by side in memory */
+    uint32_t subgroup; /* only where subgroups have this size, and broadcast; 0: any */
+    uint32_t most_vectors; /* ATTENTION: of four channels in a head of keys and one of values; 0: any */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
-    char shared[80]; /* bytes, a formula of rows, columns, local, step, anchors, d4, e4 (vectors of a head), ids */
+    /* Bytes: a formula of rows, columns, local, step, anchors, ids, d4, e4 (vectors of a head), probe (1 where an
+     * attention skips blocks). */
+    char shared[80];
 } sy_variant;
 
 /* The table, in order of preference; parsed once in the process. NULL and an error if the manifest is not sound. */
@@ -34,6 +38,8 @@ typedef struct sy_problem {
     uint64_t rows, columns; /* rows: of the output, or expected of one target; columns: of the output, or of a row */
     uint32_t tile_rows;     /* GROUPED_MATMUL: of the route's tiles, where another consumer has decided; 0: not yet */
     uint32_t d, e;          /* attention: size of a head in keys and values */
+    uint64_t blocks;        /* attention: of keys, the most that a route lists for a query */
+    uint32_t together;      /* attention: queries that one workgroup must have, to skip blocks together; 0: any */
     uint32_t ids;           /* ROW: indices that top_k keeps for a row */
     bool quads;             /* ROW: all of its ops are sums and largest ones, of which a vector holds four rows' */
     bool adjacent;          /* ROW: neighbouring rows lie side by side: columns of what is in memory */
@@ -44,6 +50,8 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error);
 /* True if the variant gives right results for the problem on such a device, whether it is made for it or not. */
 bool sy_variant_can(const sy_variant *variant, const sy_problem *problem, const sy_limits *limits);
+/* Invocations of a workgroup in x: the variant's own, more where queries must be together. */
+uint32_t sy_variant_local(const sy_variant *variant, const sy_problem *problem);
 /* Sets what choose_kernels sets in the group, for that variant. */
 bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t group, sy_error *error);
 

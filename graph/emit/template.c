@@ -80,6 +80,16 @@ static const char *block_end(const expansion *e, const char *line)
     return e->end;
 }
 
+/* Which of the endings of gen.h these five characters are; -1: none. */
+static int suffix_of(const char *end)
+{
+    static const char *const suffixes[] = {"_quad", "_part", "_next", "_octo", "_lane"};
+    for (int i = 0; i < 5; i++)
+        if (!memcmp(end, suffixes[i], 5))
+            return i;
+    return -1;
+}
+
 static bool expand_line(expansion *e, const char *line, const char *end)
 {
     while (line < end) {
@@ -91,12 +101,13 @@ static bool expand_line(expansion *e, const char *line, const char *end)
         sy_text_add_bytes(e->out, line, (size_t)(at - line));
         size_t length = (size_t)(close - at - 2);
         const sy_template_value *value = find(e, at + 2, length), *base = NULL;
-        if (!value && length > 5 &&
-            (!memcmp(close - 5, "_quad", 5) || !memcmp(close - 5, "_part", 5) || !memcmp(close - 5, "_next", 5)))
+        int suffix = -1;
+        if (!value && length > 5 && (suffix = suffix_of(close - 5)) >= 0)
             base = find(e, at + 2, length - 5);
         if (base) {
             int64_t i = base->number;
-            sy_text_printf(e->out, "%lld", (long long)(close[-2] == 'a' ? i / 4 : close[-2] == 'r' ? i % 4 : i + 1));
+            const int64_t results[] = {i / 4, i % 4, i + 1, i / 8, i % 8};
+            sy_text_printf(e->out, "%lld", (long long)results[suffix]);
             line = close + 1;
             continue;
         }

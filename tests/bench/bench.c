@@ -1,4 +1,4 @@
-/* switchyard_bench matmul|moe|conv|model [FILE]: figures of the README, each with the goal beside it. */
+/* switchyard_bench matmul|attention|moe|conv|model [FILE]: figures of the README, each with the goal beside it. */
 #include "tests/bench/bench.h"
 
 #include "graph/emit/embedded.h"
@@ -141,12 +141,22 @@ void bench_text(bench *b, bench_run *run, const char *name, const char *text, ui
     run_once(run);
 }
 
-void bench_input(bench_run *run, const char *name, const float *data, uint64_t count)
+static void write_input(bench_run *run, const char *name, const void *data, uint64_t count)
 {
     sy_error error = {0};
-    if (!sy_session_write(run->session, name, data, count * sizeof *data, &error))
+    if (!sy_session_write(run->session, name, data, count * 4, &error))
         die(run->name, &error);
     run_once(run);
+}
+
+void bench_words(bench_run *run, const char *name, const int32_t *data, uint64_t count)
+{
+    write_input(run, name, data, count);
+}
+
+void bench_input(bench_run *run, const char *name, const float *data, uint64_t count)
+{
+    write_input(run, name, data, count);
 }
 
 void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, uint64_t bytes, uint32_t groups,
@@ -264,16 +274,18 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
     bench b;
-    if (!strcmp(what, "matmul") || !strcmp(what, "moe") || !strcmp(what, "conv") || !strcmp(what, "model")) {
+    if (!strcmp(what, "matmul") || !strcmp(what, "attention") || !strcmp(what, "moe") || !strcmp(what, "conv") ||
+        !strcmp(what, "model")) {
         bench_open(&b);
-        int status = !strcmp(what, "matmul") ? bench_matmul(&b)
-                     : !strcmp(what, "moe")    ? bench_moe(&b)
-                     : !strcmp(what, "conv")   ? bench_conv(&b)
+        int status = !strcmp(what, "matmul")      ? bench_matmul(&b)
+                     : !strcmp(what, "attention") ? bench_attention(&b)
+                     : !strcmp(what, "moe")       ? bench_moe(&b)
+                     : !strcmp(what, "conv")      ? bench_conv(&b)
                          : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | moe | conv | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | model [FILE.safetensors]\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

@@ -34,7 +34,8 @@ void bench_open(bench *b); /* first usable device; exits with a sentence if ther
 void bench_close(bench *b);
 /* Compiles `text`, fills its inputs with normal noise (i32 and u32 inputs with zeros) and warms up. */
 void bench_text(bench *b, bench_run *run, const char *name, const char *text, uint32_t replays);
-/* Overwrites an input with `count` floats. */
+/* Overwrites an input with `count` floats, or integers. */
+void bench_words(bench_run *run, const char *name, const int32_t *data, uint64_t count);
 void bench_input(bench_run *run, const char *name, const float *data, uint64_t count);
 /* A hand-made program of one kernel of shaders/, for the roofs: n output or input buffers of `bytes` each. */
 void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, uint64_t bytes, uint32_t groups,
@@ -58,6 +59,7 @@ void bench_print(const char *what, double got, const char *unit, double goal, bo
 int bench_matmul(bench *b);
 int bench_moe(bench *b);
 int bench_conv(bench *b);
+int bench_attention(bench *b);
 int bench_model(bench *b, const char *path);
 
 #endif

@@ -18,12 +18,16 @@ enum {
     MODE_LOCAL_SIZE = 17,
     DECORATION_BINDING = 33,
     CAPABILITY_SHADER = 1,
-    CAPABILITY_SAMPLED_BUFFER = 46
+    CAPABILITY_SAMPLED_BUFFER = 46,
+    CAPABILITY_SUBGROUP = 61,
+    CAPABILITY_SUBGROUP_SHUFFLE = 65,
+    SUBGROUP_SHUFFLE = 16 /* VK_SUBGROUP_FEATURE_SHUFFLE_BIT */
 };
 
 typedef struct module {
     uint32_t local_size[3], bindings, version;
-    bool optional; /* a capability that some Vulkan 1.2 device may lack */
+    bool optional; /* a capability that some Vulkan 1.2 device may lack, and is not asked for in limits */
+    bool shuffle;  /* within subgroups: only where limits allow it */
     bool whole;
 } module;
 
@@ -36,7 +40,9 @@ static module read_module(const uint32_t *words, uint32_t n)
         if (!length || length > n - i) {
             m.whole = false;
         } else if (op == OP_CAPABILITY) {
-            m.optional |= words[i + 1] != CAPABILITY_SHADER && words[i + 1] != CAPABILITY_SAMPLED_BUFFER;
+            m.shuffle |= words[i + 1] == CAPABILITY_SUBGROUP_SHUFFLE;
+            m.optional |= words[i + 1] != CAPABILITY_SHADER && words[i + 1] != CAPABILITY_SAMPLED_BUFFER &&
+                          words[i + 1] != CAPABILITY_SUBGROUP && words[i + 1] != CAPABILITY_SUBGROUP_SHUFFLE;
         } else if (op == OP_EXECUTION_MODE && length == 6 && words[i + 2] == MODE_LOCAL_SIZE) {
             memcpy(m.local_size, words + i + 3, sizeof m.local_size);
         } else if (op == OP_DECORATE && length == 4 && words[i + 2] == DECORATION_BINDING) {
@@ -55,6 +61,7 @@ static void check_kernel(const char *where, const sy_kernel *k, const sy_limits 
     uint64_t invocations = (uint64_t)k->local_size[0] * k->local_size[1] * k->local_size[2];
     CHECK_SAY(m.whole && m.version <= 0x10500, "%s, %s: not SPIR-V for Vulkan 1.2", where, k->name);
     CHECK_SAY(!m.optional, "%s, %s: needs an optional capability", where, k->name);
+    CHECK_SAY(!m.shuffle || l->subgroup_operations & SUBGROUP_SHUFFLE, "%s, %s: shuffles", where, k->name);
     CHECK_SAY(!memcmp(m.local_size, k->local_size, sizeof m.local_size), "%s, %s: work group", where, k->name);
     CHECK_SAY(invocations <= l->invocations, "%s, %s: %llu invocations of %u", where, k->name,
               (unsigned long long)invocations, l->invocations);

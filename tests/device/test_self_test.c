@@ -99,18 +99,21 @@ static void test_device(sy_vk_instance *instance, uint32_t index, char *seen, si
     char cache[] = "/tmp/switchyard-self-test-XXXXXX";
     sy_error error = {0};
     REQUIRE(mkdtemp(cache) != NULL);
-    bool software = instance->physicals[index].plan.limits.cpu;
-    for (int other = 0; other < 2; other++) {
-        /* The plan says which kernels are chosen; both sorts must be right on any driver. */
-        instance->physicals[index].plan.limits.cpu = software != (other != 0);
+    sy_limits *limits = &instance->physicals[index].plan.limits;
+    const sy_limits own = *limits;
+    for (int other = 0; other < 3; other++) {
+        /* The plan says which kernels are chosen; all sorts must be right on any driver. */
+        limits->cpu = other == 2 || own.cpu != (other != 0);
+        limits->subgroup_operations = other == 2 ? 0 : own.subgroup_operations;
         sy_vk_device *d = sy_vk_device_create(instance, index, &error);
         REQUIRE(d != NULL);
         sy_self_test_params params = {.cache_directory = cache};
         run(d, &params, &report);
         note_kernels(seen, room, &report);
-        if (other)
+        if (other == 1)
             test_kept(d, cache);
         sy_vk_device_destroy(&d);
+        *limits = own;
     }
     remove_folder(cache);
 }

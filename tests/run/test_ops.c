@@ -1,5 +1,5 @@
 /* Every op through the whole way - passes, kernels, session - on every device, against the f64 reference, on the
- * random ragged cases of tests/ops. Argument: the name of one op, to look at it alone. */
+ * random ragged cases of tests/ops. Arguments: the name of one op, to look at it alone, and of how many cases. */
 #include "graph/import/safetensors.h"
 #include "graph/ir/build.h"
 #include "graph/program.h"
@@ -11,6 +11,7 @@
 
 enum { SEEDS = 2, SEEDS_OF_CONV = 6 /* its kinds in turn */ };
 static const char *only;
+static uint64_t seeds = SEEDS;
 
 /* A file of the case's parameters in memory. */
 static sy_safetensors *weights_of(const help_case *c, uint8_t **bytes)
@@ -196,14 +197,14 @@ static void run_case(sy_vk_device *device, sy_op op, uint64_t seed)
 static void test(sy_vk_device *device)
 {
     for (int op = SY_OP_NONE + 1; op < SY_OP_COUNT; op++)
-        if (only ? !strcmp(only, sy_op_get((sy_op)op)->name)
-                 : op != SY_OP_ATTENTION && op != SY_OP_ROUTE_ATTENTION) /* no kernels yet */
-            for (uint64_t seed = 0; seed < (op == SY_OP_CONV ? SEEDS_OF_CONV : SEEDS); seed++)
+        if (!only || !strcmp(only, sy_op_get((sy_op)op)->name))
+            for (uint64_t seed = 0; seed < (op == SY_OP_CONV && seeds == SEEDS ? SEEDS_OF_CONV : seeds); seed++)
                 run_case(device, (sy_op)op, seed);
 }
 
 int main(int argc, char **argv)
 {
     only = argc > 1 ? argv[1] : NULL;
+    seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS;
     return sy_test_devices(test) ? check_done() : check_skip("no usable Vulkan device");
 }
