@@ -24,12 +24,19 @@ static const char command[] = "generate";
 static const char help[] =
     "usage: switchyard generate [MODEL] [OPTIONS]\n"
     "\n"
-    "Makes pictures. MODEL is a .safetensors file of a network Switchyard knows (dit, dit-moe, promoe); without it, "
-    "the\n"
-    "model that comes with Switchyard is used: emoji, prompted by words.\n"
+    "Makes pictures. MODEL is a .safetensors file of a network Switchyard knows (dit, dit-moe, promoe …), or a folder "
+    "of "
+    "Stable\n"
+    "Diffusion 1.x in the layout of diffusers, prompted by any text; without it, the model that comes with Switchyard "
+    "is "
+    "used:\n"
+    "emoji, prompted by words.\n"
     "\n"
     "What to make\n"
     "  --prompt TEXT      words the model knows, \"cat face with tears of joy\"; given several times: one a picture\n"
+    "  --negative TEXT    for models prompted by text: what guidance goes away from (default: the empty text); given "
+    "several\n"
+    "                     times: one a picture\n"
     "  --label N          for models prompted by class: its number; given several times: one a picture\n"
     "  --count N          pictures made at once, 1 to 1024 (default 1, or the number of prompts or labels)\n"
     "  --seed N           seed of the first picture, the next has N + 1 and so on (default 0). A picture depends on "
@@ -80,9 +87,9 @@ enum { MOST_LISTED = 1024, MOST_TAPS = 64, MAP_ROWS = 6 };
 
 typedef struct options {
     const char *model, *out, *routes;
-    const char *prompts[MOST_LISTED];
+    const char *prompts[MOST_LISTED], *negatives[MOST_LISTED];
     int32_t labels[MOST_LISTED];
-    uint32_t n_prompts, n_labels, seed;
+    uint32_t n_prompts, n_negatives, n_labels, seed;
     char *taps; /* a copy, cut up */
     const char *tap_names[MOST_TAPS + SY_MAP_TAPS];
     uint32_t n_taps;
@@ -157,11 +164,11 @@ static bool take_label(options *o, const char *text)
     return true;
 }
 
-static bool take_prompt(options *o, const char *text)
+static bool take_text(const char *option, const char *text, const char **list, uint32_t *n)
 {
-    if (o->n_prompts == MOST_LISTED)
-        return sy_cli_usage(command, "--prompt can be given %d times", MOST_LISTED), false;
-    o->prompts[o->n_prompts++] = text;
+    if (*n == MOST_LISTED)
+        return sy_cli_usage(command, "%s can be given %d times", option, MOST_LISTED), false;
+    list[(*n)++] = text;
     return true;
 }
 
@@ -170,6 +177,7 @@ static bool parse(int argc, char **argv, options *o, int *status)
 {
     enum {
         PROMPT = 256,
+        NEGATIVE,
         LABEL,
         COUNT,
         SEED,
@@ -190,14 +198,28 @@ static bool parse(int argc, char **argv, options *o, int *status)
         QUIET,
         HELP
     };
-    static const struct option known[] = {
-        {"prompt", 1, 0, PROMPT},     {"label", 1, 0, LABEL},       {"count", 1, 0, COUNT},
-        {"seed", 1, 0, SEED},         {"list-prompts", 0, 0, LIST}, {"steps", 1, 0, STEPS},
-        {"guidance", 1, 0, GUIDANCE}, {"sampler", 1, 0, SAMPLER},   {"eta", 1, 0, ETA},
-        {"shift", 1, 0, SHIFT},       {"set", 1, 0, SET},           {"precision", 1, 0, PRECISION},
-        {"device", 1, 0, DEVICE},     {"out", 1, 0, OUT},           {"routes", 1, 0, ROUTES},
-        {"taps", 1, 0, TAPS},         {"stats", 0, 0, STATS},       {"json", 0, 0, JSON},
-        {"quiet", 0, 0, QUIET},       {"help", 0, 0, HELP},         {0, 0, 0, 0}};
+    static const struct option known[] = {{"prompt", 1, 0, PROMPT},
+                                          {"negative", 1, 0, NEGATIVE},
+                                          {"label", 1, 0, LABEL},
+                                          {"count", 1, 0, COUNT},
+                                          {"seed", 1, 0, SEED},
+                                          {"list-prompts", 0, 0, LIST},
+                                          {"steps", 1, 0, STEPS},
+                                          {"guidance", 1, 0, GUIDANCE},
+                                          {"sampler", 1, 0, SAMPLER},
+                                          {"eta", 1, 0, ETA},
+                                          {"shift", 1, 0, SHIFT},
+                                          {"set", 1, 0, SET},
+                                          {"precision", 1, 0, PRECISION},
+                                          {"device", 1, 0, DEVICE},
+                                          {"out", 1, 0, OUT},
+                                          {"routes", 1, 0, ROUTES},
+                                          {"taps", 1, 0, TAPS},
+                                          {"stats", 0, 0, STATS},
+                                          {"json", 0, 0, JSON},
+                                          {"quiet", 0, 0, QUIET},
+                                          {"help", 0, 0, HELP},
+                                          {0, 0, 0, 0}};
     sy_pipeline_params *p = &o->pipeline;
     int option;
     bool ok = true;
@@ -207,7 +229,10 @@ static bool parse(int argc, char **argv, options *o, int *status)
     while (ok && (option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (option) {
         case PROMPT:
-            ok = take_prompt(o, optarg);
+            ok = take_text("--prompt", optarg, o->prompts, &o->n_prompts);
+            break;
+        case NEGATIVE:
+            ok = take_text("--negative", optarg, o->negatives, &o->n_negatives);
             break;
         case LABEL:
             ok = take_label(o, optarg);
@@ -639,6 +664,10 @@ static int list_prompts(const sy_model *model)
         printf("%s is prompted by class: --label 0 to %u\n", info->path, info->classes - 1);
         return SY_EXIT_DONE;
     }
+    if (!info->n_words) {
+        printf(info->text ? "%s is prompted by text: --prompt \"…\", any words\n" : "%s takes no prompt\n", info->path);
+        return SY_EXIT_DONE;
+    }
     printf("words (%u):\n", info->n_words);
     for (uint32_t i = 0, column = 0; i < info->n_words; i++) {
         column += printf("%s%s", column ? " " : "  ", info->words[i]) > 0 ? (uint32_t)strlen(info->words[i]) + 1 : 0;
@@ -676,16 +705,20 @@ static bool settle_count(job *j)
                             info->classes - 1),
                false;
     if (!info->classes && o->n_labels)
-        return sy_cli_usage(command, "this model is prompted by words: use --prompt in place of --label"), false;
-    if (!listed)
+        return sy_cli_usage(command, "this model is not prompted by class: use --prompt in place of --label"), false;
+    if (o->n_negatives && !info->text)
+        return sy_cli_usage(command, "--negative is for models prompted by text"), false;
+    if (!listed && info->text)
+        return sy_cli_usage(command, "which text? --prompt \"a photograph of …\""), false;
+    if (!listed && (info->classes || info->n_words))
         return sy_cli_usage(command,
                             info->classes
                                 ? "which class? --label N"
                                 : "which words? --prompt \"cat face\" (--list-prompts shows what the model knows)"),
                false;
     if (!o->pipeline.count)
-        o->pipeline.count = listed;
-    if (listed != 1 && listed != o->pipeline.count)
+        o->pipeline.count = listed ? listed : 1;
+    if (listed > 1 && listed != o->pipeline.count)
         return sy_cli_usage(command,
                             "--count %u does not go with %u prompts or labels: give one, or one for each picture",
                             o->pipeline.count, listed),
@@ -731,6 +764,8 @@ static int work(job *j)
     bar b = {.terminal = isatty(STDERR_FILENO), .quiet = o->quiet};
     sy_generate_params params = {.prompts = o->prompts,
                                  .n_prompts = o->n_prompts,
+                                 .negatives = o->n_negatives ? o->negatives : NULL,
+                                 .n_negatives = o->n_negatives,
                                  .labels = o->labels,
                                  .n_labels = o->n_labels,
                                  .seed = o->seed,
