@@ -134,8 +134,40 @@ static void run_both(sy_vk_device *device, sy_graph *g, bool unfused, double tol
     sy_graph_destroy(&g);
 }
 
+/* Rows much longer than a workgroup or a bound on loops; many equal numbers, so that their order counts. */
+static sy_graph *long_rows(int32_t length)
+{
+    sy_graph *g = sy_graph_create("long rows");
+    sy_value x = sy_input(g, "x", SY_T(SY_F32, 1, length)), whole = sy_input(g, "i", SY_T(SY_I32, 1, length));
+    sy_output(g, "sorted", sy_cast(g, sy_sort(g, x, true), SY_F32));
+    sy_output(g, "best", sy_cast(g, sy_top_k(g, sy_unary(g, SY_OP_SIN, x), 300), SY_F32));
+    sy_output(g, "sums", sy_cumsum(g, sy_unary(g, SY_OP_ABS, x)));
+    sy_output(g, "counts", sy_cast(g, sy_histogram(g, whole, 7), SY_F32));
+    sy_output(g, "sparsest", sy_entmax(g, sy_slice_axis(g, x, 1, 0, 4096), 1.5));
+    return g;
+}
+
+/* A route of constants is made when weights are loaded. */
+static sy_graph *early_route(void)
+{
+    sy_graph *g = sy_graph_create("early route");
+    const double rows[] = {3, 0, 1, 1, 2}, targets[] = {0, 1, 1, 0, 2}, weights[] = {0.5, 2, 1, -1, 4};
+    sy_type list = SY_T(SY_I32, 5);
+    sy_value r = sy_route_build(g, sy_const_of(g, list, rows, 5), sy_const_of(g, list, targets, 5),
+                                sy_const_of(g, SY_T(SY_F32, 5), weights, 5), 5, 3, 0, 0);
+    sy_output(g, "y", sy_combine(g, sy_route_gather(g, sy_input(g, "x", SY_T(SY_F32, 5, 8)), r), r, true));
+    sy_output(g, "load", sy_cast(g, sy_route_load(g, r), SY_F32));
+    sy_plan *plan = help_run(g, &(sy_compile_params){0}, "fuse");
+    for (uint32_t i = 0; plan && i < plan->n_groups; i++)
+        CHECK(plan->groups[i].kind != SY_GROUP_ROUTE);
+    sy_plan_destroy(&plan);
+    return g;
+}
+
 static void test(sy_vk_device *device)
 {
+    run_both(device, long_rows(70001), false, 1e-5, "long rows");
+    run_both(device, early_route(), true, 1e-6, "early route");
     static const char *const names[] = {"dit", "dit-moe", "promoe", "promoe-ec"};
     char name[64];
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
