@@ -69,20 +69,48 @@ static double gate_entropy(const sy_result *result, const sy_tap_result *route, 
     return sum / tokens;
 }
 
+/* Where only some tokens ran, a route over tokens counts those: its rows of a picture are, in order, the tokens of that
+ * picture that the active route has. Sets *first and *n to the picture's rows; the token of one is then tokens[row]. NULL
+ * where all ran: rows are tokens. */
+static int32_t *active_tokens(const sy_result *result, const sy_tap_result *route, uint32_t evaluation,
+                              uint32_t picture, int64_t *first, int64_t *n)
+{
+    int64_t tokens = result->tokens_per_picture, begin = (int64_t)picture * tokens;
+    const sy_route_step *active = NULL;
+    for (uint32_t i = 0; i < result->n_taps; i++)
+        if (result->taps[i].is_route && strstr(result->taps[i].name, "active.route") && &result->taps[i] != route &&
+            evaluation < result->taps[i].evaluations && result->taps[i].steps[evaluation].n_slots)
+            active = &result->taps[i].steps[evaluation];
+    int32_t *list = active ? calloc((size_t)tokens + 1, sizeof *list) : NULL;
+    *first = begin;
+    *n = tokens;
+    if (!list)
+        return NULL;
+    *first = *n = 0;
+    for (uint32_t i = 0; i < active->n_slots; i++) {
+        *first += active->row[i] < begin;
+        if (active->row[i] >= begin && active->row[i] < begin + tokens && *n < tokens)
+            list[(*n)++] = (int32_t)(active->row[i] - begin);
+    }
+    return list;
+}
+
 void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t evaluation, uint32_t picture,
                  int32_t *owner, uint32_t *load, sy_map_facts *facts)
 {
     const sy_route_step *step = &route->steps[evaluation];
     uint32_t tokens = result->tokens_per_picture, assigned = 0;
-    int64_t first = (int64_t)picture * tokens;
+    int64_t first, n;
+    int32_t *active = active_tokens(result, route, evaluation, picture, &first, &n);
     float *best = calloc(tokens, sizeof *best); /* without it the last target of a token counts */
     for (uint32_t i = 0; i < tokens; i++)
         owner[i] = -1;
     memset(load, 0, (size_t)route->targets * sizeof *load);
     for (uint32_t i = 0; i < step->n_slots; i++) {
         int64_t token = step->row[i] - first;
-        if (token < 0 || token >= tokens)
+        if (token < 0 || token >= n)
             continue;
+        token = active ? active[token] : token;
         load[step->target[i]]++;
         assigned++;
         if (owner[token] < 0 || !best || step->weight[i] > best[token]) {
@@ -92,6 +120,7 @@ void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t e
         }
     }
     free(best);
+    free(active);
     *facts = (sy_map_facts){.targets = route->targets, .gate = gate_entropy(result, route, evaluation, picture)};
     for (int32_t e = 0; e < route->targets; e++) {
         double p = assigned ? (double)load[e] / assigned : 0;
