@@ -116,7 +116,7 @@ static void place(sy_fuser *f, sy_value v)
     if (sy_op_get(node->op)->class == SY_CLASS_VIEW) {
         joined = sy_fuse_join_end(f, v);
     } else if (fusing && kind == SY_GROUP_MAP) {
-        joined = sy_fuse_join_epilogue(f, v);
+        joined = !(sy_fuse_is_scaled_skip(f, v) && sy_fuse_pull(f, v)) && sy_fuse_join_epilogue(f, v);
         if (!joined && sy_fuse_pull(f, v)) {
             f->role[v] = SY_ROLE_PULLED;
             return;

@@ -89,6 +89,9 @@ bool sy_fuse_join_end(sy_fuser *f, sy_value view);       /* a view that is an en
 bool sy_fuse_spine(sy_fuser *f, int32_t group, sy_value value, uint32_t *layout, sy_value *member);
 
 /* fuse_pull.c */
+/* A skip that is edited on its way into a concat, and stored as it is for others: better edited where it is read than
+ * stored twice through its long life. */
+bool sy_fuse_is_scaled_skip(const sy_fuser *f, sy_value value);
 bool sy_fuse_pull(sy_fuser *f, sy_value value); /* may a map op be recomputed by its users? sets cost */
 void sy_fuse_spill(sy_fuser *f, int32_t group); /* gives pulled values groups of their own until it fits */
 

@@ -163,6 +163,22 @@ static bool read_in_parts(const sy_fuser *f, sy_value value, int depth)
     return true;
 }
 
+bool sy_fuse_is_scaled_skip(const sy_fuser *f, sy_value value)
+{
+    const sy_node *node = &f->graph->nodes[value];
+    uint32_t first = f->first_user[value];
+    if (f->first_user[value + 1] != first + 1 || !sy_concat_is_free(f->graph, f->users[first]) ||
+        !sy_op_is_elementwise(node->op) || f->is_end[value])
+        return false;
+    for (uint32_t i = 0; i < node->n_args; i++) {
+        sy_value x = node->args[i];
+        if (f->role[x] == SY_ROLE_MEMBER && f->first_user[x + 1] - f->first_user[x] > 1 &&
+            sy_type_count(&f->graph->nodes[x].type) == sy_type_count(&node->type))
+            return true;
+    }
+    return false;
+}
+
 bool sy_fuse_pull(sy_fuser *f, sy_value value)
 {
     const sy_node *node = &f->graph->nodes[value];
