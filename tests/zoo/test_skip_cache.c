@@ -131,6 +131,7 @@ static void test_refused(void)
 int main(void)
 {
     test_cached("skip_dit");
+    test_cached("sparse_skip_dit");
     test_refused();
     return check_done();
 }
