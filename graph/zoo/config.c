@@ -3,6 +3,7 @@
  * network is built once without weights and every parameter it asks for is looked up in the file. */
 #include "graph/import/safetensors.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/scedit.h"
 #include "graph/zoo/settings.h"
 
 #include <math.h>
@@ -339,6 +340,8 @@ static sy_zoo_inputs declare_inputs(sy_graph *g, const sy_network_config *c, int
         in.context = sy_input(g, "context", SY_T(SY_F32, batch, c->context_tokens, c->context_width));
     if (c->context_tokens && sy_setting_text(c, "nag"))
         in.negative_context = sy_input(g, "negative_context", SY_T(SY_F32, batch, c->context_tokens, c->context_width));
+    if (sy_scedit_wants_hint(c->file))
+        in.hint = sy_input(g, "hint", SY_T(SY_F32, batch, 3, 8 * c->side, 8 * c->side));
     if (c->step_size)
         in.step_size = sy_input(g, "step_size", SY_T(SY_F32, batch));
     return in;

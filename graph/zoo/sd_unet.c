@@ -15,6 +15,7 @@
 #include "graph/zoo/dit_shell.h"
 #include "graph/zoo/file_layers.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/scedit.h"
 #include "graph/zoo/sd.h"
 #include "graph/zoo/skip.h"
 
@@ -291,7 +292,9 @@ sy_value sy_sd_unet_build(sy_graph *g, const sy_network_config *c, const sy_zoo_
     u.time = sy_silu(g, sy_layers_linear(&u.layers, t, "time_embedding.linear_2", true));
     sy_value x = sy_layers_conv(&u.layers, sy_transpose(g, in->x, (const int32_t[]){0, 2, 3, 1}), "conv_in", 3, 1);
     keep(&u, x);
-    x = way_up(&u, middle(&u, way_down(&u, x)));
+    x = middle(&u, way_down(&u, x));
+    sy_scedit(g, c, u.skips, u.n_skips, in->hint);
+    x = way_up(&u, x);
     x = sy_layers_conv(&u.layers, sy_silu(g, sy_layers_group_norm(&u.layers, x, "conv_norm_out", 1e-5)), "conv_out", 3,
                        1);
     return sy_transpose(g, x, (const int32_t[]){0, 3, 1, 2});

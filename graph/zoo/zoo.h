@@ -102,6 +102,7 @@ typedef struct sy_zoo_inputs {
     sy_value context;       /* networks with cross-attention: f32[N, tokens, width] of a text encoder; else 0 */
     sy_value negative_context; /* where the setting nag is on: f32[M, tokens, width], of the negative texts of the first M
                                   samples; else 0 */
+    sy_value hint;          /* networks with control tuners (SCEdit): f32[N, 3, 8 side, 8 side], what to follow; else 0 */
     sy_value step_size;     /* shortcut models: f32[1] or f32[N], the step size d; else 0 */
     int32_t variant;        /* which of the network's programs: 0 the whole network, else one of sy_variant */
     sy_value active;        /* ACTIVE: the route of the tokens that run, [N * tokens -> 1], as many of each sample */
