@@ -149,7 +149,9 @@ static bool transformer(const struct sy_safetensors *file, sy_network_config *c,
     if (c->depth < 1 || c->depth > SY_ZOO_MAX_DEPTH)
         return sy_fail(error, SY_CODE_INVALID_FILE, "The file has %d blocks; 1 to %d are possible.", (int)c->depth,
                        SY_ZOO_MAX_DEPTH);
-    c->attention_names = sy_zoo_has(file, "blocks.0.attn.Wqkv.weight") ? SY_ATTENTION_WQKV : SY_ATTENTION_TIMM;
+    c->attention_names = sy_zoo_has(file, "blocks.0.attn.Wqkv.weight") ? SY_ATTENTION_WQKV
+                         : sy_zoo_has(file, "blocks.0.attn.q.weight")  ? SY_ATTENTION_APART
+                                                                       : SY_ATTENTION_TIMM;
     c->qk_norm = sy_zoo_has(file, "blocks.0.attn.q_norm.weight");
     c->qk_norm_eps = c->attention_names == SY_ATTENTION_WQKV ? 1e-6 : 1e-5;
     for (size_t i = 0; i < sizeof published_heads / sizeof *published_heads; i++)

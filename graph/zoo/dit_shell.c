@@ -134,7 +134,13 @@ static void condition(sy_dit *dit, const sy_zoo_inputs *inputs)
     t = sy_silu(g, sy_linear(g, t, "t_embedder.mlp.0", c->width, true, c->dtype));
     dit->time_embedding = sy_linear(g, t, "t_embedder.mlp.2", c->width, true, c->dtype);
     sy_value label = sy_zoo_label_embedding(g, c, inputs, "y_embedder.embedding_table.weight", c->width);
-    dit->condition = sy_silu(g, sy_add(g, dit->time_embedding, label));
+    sy_value all = sy_add(g, dit->time_embedding, label);
+    if (c->step_size) {
+        sy_value d = sy_dit_time_features(g, inputs->step_size, TIME_FEATURES);
+        d = sy_silu(g, sy_linear(g, d, "dt_embedder.mlp.0", c->width, true, c->dtype));
+        all = sy_add(g, all, sy_linear(g, d, "dt_embedder.mlp.2", c->width, true, c->dtype));
+    }
+    dit->condition = sy_silu(g, all);
 }
 
 /* `count` vectors per sample from its condition, each to be cut out with `chunk`: f32[N, 1, count * width]. */
@@ -211,21 +217,34 @@ static sy_value attend(const sy_dit *dit, sy_value q, sy_value k, sy_value v, in
 {
     sy_graph *g = dit->g;
     int32_t n = dit->batch - identity, d = dit->config->width / dit->config->heads;
+    double scale = dit->config->attention_names == SY_ATTENTION_APART ? 1.0 / d : 1 / sqrt(d);
     if (!identity)
-        return sy_attention(g, q, k, v, 1 / sqrt(d));
-    sy_value y = sy_attention(g, samples(g, q, 0, n), samples(g, k, 0, n), samples(g, v, 0, n), 1 / sqrt(d));
+        return sy_attention(g, q, k, v, scale);
+    sy_value y = sy_attention(g, samples(g, q, 0, n), samples(g, k, 0, n), samples(g, v, 0, n), scale);
     return sy_concat(g, (const sy_value[]){y, samples(g, v, n, identity)}, 2, 0);
 }
 
-/* The joint projection's outputs are q of all heads, then k, then v. */
+/* q of all heads, then k, then v: f32[N, tokens, 3 width]. */
+static sy_value project(const sy_dit *dit, sy_value u)
+{
+    sy_graph *g = dit->g;
+    const sy_network_config *c = dit->config;
+    if (c->attention_names == SY_ATTENTION_APART) {
+        const sy_value parts[3] = {sy_linear(g, u, "q", c->width, true, c->dtype),
+                                   sy_linear(g, u, "k", c->width, true, c->dtype),
+                                   sy_linear(g, u, "v", c->width, true, c->dtype)};
+        return sy_concat(g, parts, 3, 2);
+    }
+    return sy_linear(g, u, c->attention_names == SY_ATTENTION_TIMM ? "qkv" : "Wqkv", 3 * c->width, true, c->dtype);
+}
+
 static sy_value attention(const sy_dit *dit, int32_t block, sy_value u, int32_t identity)
 {
     sy_graph *g = dit->g;
     const sy_network_config *c = dit->config;
-    bool timm = c->attention_names == SY_ATTENTION_TIMM;
     int32_t h = c->heads, d = c->width / h;
     sy_scope_push(g, "attn");
-    sy_value qkv = sy_linear(g, u, timm ? "qkv" : "Wqkv", 3 * c->width, true, c->dtype);
+    sy_value qkv = project(dit, u);
     qkv = sy_reshape(g, qkv, SY_T(SY_F32, dit->batch, dit->tokens, 3, h, d));
     sy_value qk = qkv;
     if (c->qk_norm)
@@ -258,7 +277,7 @@ static sy_value attention(const sy_dit *dit, int32_t block, sy_value u, int32_t 
     }
     y = sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3});
     y = sy_reshape(g, y, SY_T(SY_F32, dit->batch, dit->tokens, c->width));
-    y = sy_linear(g, y, timm ? "proj" : "out_proj", c->width, true, c->dtype);
+    y = sy_linear(g, y, c->attention_names == SY_ATTENTION_WQKV ? "out_proj" : "proj", c->width, true, c->dtype);
     sy_scope_pop(g);
     return y;
 }

@@ -30,6 +30,10 @@ bool sy_dit_recognise(const struct sy_safetensors *file);
 bool sy_dit_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_dit_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
+bool sy_shortcut_recognise(const struct sy_safetensors *file);
+bool sy_shortcut_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
+sy_value sy_shortcut_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
+
 bool sy_dit_moe_recognise(const struct sy_safetensors *file);
 bool sy_dit_moe_configure(const struct sy_safetensors *file, sy_network_config *config, sy_error *error);
 sy_value sy_dit_moe_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);

@@ -18,6 +18,8 @@ const sy_network sy_zoo_networks[] = {
      sy_skip_dit_configure, sy_sparse_skip_dit_build},
     {"u-vit", "U-ViT: transformer of tokens alone, its second half fused with the first", sy_u_vit_recognise,
      sy_u_vit_configure, sy_u_vit_build},
+    {"shortcut", "Shortcut models: DiT that is told the size of the step it is to take", sy_shortcut_recognise,
+     sy_shortcut_configure, sy_shortcut_build},
     {"dit", "DiT and SiT: transformer with adaLN-Zero blocks, all dense", sy_dit_recognise, sy_dit_configure,
      sy_dit_build},
     {"dit-moe", "DiT-MoE: every block has routed SwiGLU experts, two a token, and a shared one", sy_dit_moe_recognise,

@@ -27,7 +27,8 @@ typedef enum sy_betas { SY_BETAS_LINEAR, SY_BETAS_SCALED_LINEAR, SY_BETAS_COSINE
 
 typedef enum sy_attention_names {
     SY_ATTENTION_TIMM, /* attn.qkv, attn.proj */
-    SY_ATTENTION_WQKV  /* attn.Wqkv, attn.out_proj, attn.q_norm, attn.k_norm (DiT-MoE XL and G) */
+    SY_ATTENTION_WQKV, /* attn.Wqkv, attn.out_proj, attn.q_norm, attn.k_norm (DiT-MoE XL and G) */
+    SY_ATTENTION_APART /* attn.q, attn.k, attn.v, attn.proj, and scores divided by the head width (shortcut models) */
 } sy_attention_names;
 
 enum { SY_ZOO_NAME_SIZE = 32, SY_ZOO_WORDS_PER_PROMPT = 16 };

@@ -22,6 +22,7 @@ import samplers
 from fixtures import HEADS, PATCH, ROWS, SIDE, save, split
 from long_skips import SkipDit
 from networks import Network, layer_norm, position_table, silu, time_features
+from shortcut import Shortcut
 
 CHANNELS, PICTURES = 4, 2
 
@@ -297,8 +298,8 @@ def main():
 
     def record(name, network, sampler, steps, guidance, settings, label, sample, need=0.0, scale=1.0, objective=None):
         """sample(network, x of one picture, label) -> picture, or (picture, decisions, margin)."""
-        net = SkipDit(weights_of(network), "dit", PATCH, HEADS) if network == "skip_dit" else \
-            Skipping(weights_of(network), "dit", PATCH, HEADS)
+        kind = {"skip_dit": SkipDit, "shortcut": Shortcut}.get(network, Skipping)
+        net = kind(weights_of(network), "dit", PATCH, HEADS)
         for seed in range(1, 400):
             x = noise(seed) * scale
             x = x.float().double()
@@ -377,6 +378,12 @@ def main():
 
     record("skip_cache", "skip_dit", "ddim", 8, 3.0,
            {"skip-cache.interval": "3", "skip-cache.branch": "1", "skip-cache.full-to": "300"}, [1, 3], cached)
+
+    def shortcut(net, x, y):
+        net.log_steps = torch.tensor([2.0], dtype=torch.float64)  # four steps
+        return euler(Run(net, y), x, 4)
+
+    record("shortcut", "shortcut", "euler", 4, 1.0, {}, [1, 3], shortcut)
 
     path = os.path.join(fixture.FOLDER, "around.safetensors")
     save(path, out, told)
