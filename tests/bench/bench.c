@@ -275,17 +275,18 @@ int main(int argc, char **argv)
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
     bench b;
     if (!strcmp(what, "matmul") || !strcmp(what, "attention") || !strcmp(what, "moe") || !strcmp(what, "conv") ||
-        !strcmp(what, "model")) {
+        !strcmp(what, "routes") || !strcmp(what, "model")) {
         bench_open(&b);
         int status = !strcmp(what, "matmul")      ? bench_matmul(&b)
                      : !strcmp(what, "attention") ? bench_attention(&b)
                      : !strcmp(what, "moe")       ? bench_moe(&b)
                      : !strcmp(what, "conv")      ? bench_conv(&b)
+                     : !strcmp(what, "routes")    ? bench_routes(&b)
                          : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | model [FILE.safetensors]\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

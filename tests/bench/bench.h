@@ -60,6 +60,7 @@ int bench_matmul(bench *b);
 int bench_moe(bench *b);
 int bench_conv(bench *b);
 int bench_attention(bench *b);
+int bench_routes(bench *b);
 int bench_model(bench *b, const char *path);
 
 #endif
