@@ -98,7 +98,7 @@ typedef struct sy_model_info {
     uint32_t depth, mixtures; /* blocks; how many of them are mixtures of experts */
     uint32_t experts, top_k;  /* of a mixture, shared ones not counted; experts a token */
     bool text;                /* prompted by any text, which the model's own encoder reads */
-    uint32_t classes;         /* prompted by class: labels 0 … classes - 1; 0: prompted by words or text */
+    uint32_t classes;         /* prompted by class: labels 0 … classes - 1; 0: by words, text or nothing */
     const char *const *words; /* prompted by words: the vocabulary */
     uint32_t n_words;
     const char *const *prompts; /* prompts the model was trained on, where the file lists them */

@@ -383,7 +383,10 @@ static const char *prompt_of(const job *j, uint32_t index, char label[32])
     const options *o = j->o;
     if (o->n_prompts)
         return o->prompts[o->n_prompts == 1 ? 0 : index];
-    snprintf(label, 32, "class %d", o->n_labels ? o->labels[o->n_labels == 1 ? 0 : index] : 0);
+    if (o->n_labels)
+        snprintf(label, 32, "class %d", o->labels[o->n_labels == 1 ? 0 : index]);
+    else
+        snprintf(label, 32, "no prompt");
     return label;
 }
 
@@ -700,6 +703,10 @@ static bool settle_count(job *j)
     options *o = j->o;
     const sy_model_info *info = sy_model_get_info(j->model);
     uint32_t listed = o->n_prompts ? o->n_prompts : o->n_labels;
+    bool unprompted = !info->classes && !info->n_words && !info->text;
+    if (unprompted && listed)
+        return sy_cli_usage(command, "this model makes pictures of one kind: it takes neither --prompt nor --label"),
+               false;
     if (info->classes && o->n_prompts)
         return sy_cli_usage(command, "this model is prompted by class: use --label 0 to %u in place of --prompt",
                             info->classes - 1),
@@ -711,6 +718,8 @@ static bool settle_count(job *j)
     if (!listed && info->text)
         return sy_cli_usage(command, "which text? --prompt \"a photograph of …\""), false;
     if (!listed && (info->classes || info->n_words))
+        return sy_cli_usage(command, "this model is prompted by words: use --prompt in place of --label"), false;
+    if (!listed && !unprompted)
         return sy_cli_usage(command,
                             info->classes
                                 ? "which class? --label N"
