@@ -132,6 +132,26 @@ shared float partial[@{step}][@{parts}][@{local}];
 //@if probing
 shared uint taken;
 //@end
+//@if route
+uint first_key(uint entry)
+{
+    return route_word(@{targets}u + route_word(@{row_slots}u + entry)) * @{block_keys}u;
+}
+//@end
+// Where the block of keys that begins there ends, for the queries of a workgroup that begin at base.
+uint end_key(uint begin, uint base)
+{
+//@if route
+    uint last = min(begin + @{block_keys}u, @{s}u);
+//@end
+//@if !route
+    uint last = @{s}u;
+//@end
+//@if causal
+    last = min(last, base + @{queries}u);
+//@end
+    return last;
+}
 void main()
 {
     uint head = gl_WorkGroupID.y, batch = gl_WorkGroupID.z, lane = gl_LocalInvocationID.x;
@@ -186,21 +206,34 @@ void main()
 //@end
     }
 //@if route
-    uint entries = route_word(@{row_offsets}u + route_row + 1u);
-    for (uint entry = route_word(@{row_offsets}u + route_row); entry < entries; entry++) {
-    uint begin = route_word(@{targets}u + route_word(@{row_slots}u + entry)) * @{block_keys}u;
-    uint last = min(begin + @{block_keys}u, @{s}u);
+    uint entry = route_word(@{row_offsets}u + route_row), entries = route_word(@{row_offsets}u + route_row + 1u);
+//@if causal
+    while (entries > entry && first_key(entries - 1u) >= base + @{queries}u)
+        entries--;
+//@end
+//@end
+//@if probing
+    for (; entry < entries; entry++) {
+    uint begin = first_key(entry), last = end_key(begin, base);
+@{probe}
+    for (uint key = begin; key < last; key += @{step}u) {
+//@end
+//@if flat
+    // One loop for all blocks: around a loop of their own all registers would be copied for each. Blocks ascend, so only the last one ends early.
+    {
+    uint turns = 0u;
+    if (entries > entry) {
+        uint begin = first_key(entries - 1u);
+        turns = (entries - entry - 1u) * @{turns}u + (end_key(begin, base) - begin + @{step}u - 1u) / @{step}u;
+    }
+    for (uint turn = 0u; turn < turns; turn++) {
+    uint begin = first_key(entry + turn / @{turns}u), last = end_key(begin, base), key = begin + turn % @{turns}u * @{step}u;
 //@end
 //@if !route
     {
-    const uint begin = 0u;
-    uint last = @{s}u;
+    uint last = end_key(0u, base);
+    for (uint key = 0u; key < last; key += @{step}u) {
 //@end
-//@if causal
-    last = min(last, base + @{queries}u);
-//@end
-@{probe}
-    for (uint key = begin; key < last; key += @{step}u) {
 @{scores}
 //@if staged
         for (uint i = gl_LocalInvocationIndex; i < @{step}u * @{e4}u; i += @{threads}u)

@@ -122,7 +122,7 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out)
     const sy_attributes *a = &node->attributes;
     const sy_variant *v = sy_variant_find(gen->group->variant);
     const sy_type *k = &gen->graph->nodes[node->args[1]].type;
-    const bool route = node->op == SY_OP_ROUTE_ATTENTION, bias = !route && node->n_args > 3, probing = a->skip > 0;
+    const bool route = node->op == SY_OP_ROUTE_ATTENTION, bias = !route && node->n_args > 3, probing = sy_skips(node);
     const bool staged = strstr(v->shared, "d4") != NULL, broadcast = v->subgroup != 0;
     int64_t d4 = (k->dim[3] + 3) / 4, e4 = (node->type.dim[3] + 3) / 4, keys = k->dim[2], step = v->step;
     int64_t parts = v->lanes > 1 ? v->lanes : 1, local = gen->group->local_size[0], queries = local * v->rows;
@@ -178,6 +178,8 @@ bool sy_emit_attention(sy_gen *gen, sy_text *out)
         {"route", route, NULL},
         {"block_rows", block, NULL},
         {"block_keys", a->block_keys, NULL},
+        {"turns", route ? ceil_div(a->block_keys, step) : 0, NULL},
+        {"flat", route && !probing, NULL},
         {"blocks", blocks, NULL},
         {"chunks", ceil_div(block, queries), NULL},
         {"shared_rows", route && gen->graph->nodes[node->args[3]].type.dim[SY_ROUTE_ROWS] == node->type.dim[0] * blocks,

@@ -46,6 +46,8 @@ typedef struct sy_problem {
     uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself; CONV: of its taps and channels */
 } sy_problem;
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
+/* Does the kernel of this attention decide, block by block, what to leave out? */
+bool sy_skips(const sy_node *node);
 /* The first variant that serves; NULL and an error that says what is lacking. */
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error);
 /* True if the variant gives right results for the problem on such a device, whether it is made for it or not. */

@@ -1,5 +1,7 @@
 /* Attention: dense against the fma roof and our own matmul; over a route's blocks against dense; causal against dense.
  */
+#include "graph/ir/build.h"
+#include "graph/zoo/block_routes.h"
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -64,10 +66,31 @@ static void routed(bench *b, bench_run *run, const char *name, int kept, const c
     free(list);
 }
 
-/* Seconds of the dispatches of attention alone: the route is built in the same program. */
+/* SpargeAttn's first stage alone: means, similarities, softmax, ranks, the route. `share` of the blocks are kept. */
+static void predict(bench *b, bench_run *run, double share)
+{
+    sy_error error = {0};
+    sy_text text = {0};
+    sy_graph *g = sy_graph_create("prediction");
+    sy_type type = SY_T(SY_F32, 1, LONG_HEADS, TOKENS, CHANNELS);
+    sy_sparge_params p = {.block_rows = BLOCK, .block_keys = BLOCK, .similarity = -1, .share = share};
+    p.q = sy_input(g, "q", type);
+    p.k = sy_input(g, "k", type);
+    sy_output(g, "load", sy_route_load(g, sy_sparge_route(g, &p)));
+    if (!sy_graph_check(g, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        exit(1);
+    }
+    sy_graph_print(g, &text);
+    sy_text_add_bytes(&text, "", 1);
+    bench_text(b, run, "block prediction", text.data, 3);
+    sy_text_free(&text);
+    sy_graph_destroy(&g);
+}
+
 int bench_attention(bench *b)
 {
-    bench_run roof, matmul, small, large, causal, routes[3], skip;
+    bench_run roof, matmul, small, large, causal, routes[3], skip, prediction;
     static const int kept[3] = {BLOCKS / 4, BLOCKS / 2, BLOCKS * 3 / 4};
     bench_fma_roof(b, &roof);
     bench_text(b, &matmul, "matmul 1024^3",
@@ -83,8 +106,10 @@ int bench_attention(bench *b)
     dense(b, &causal, "attention 4096, causal", TOKENS, " causal=1");
     for (int i = 0; i < 3; i++)
         routed(b, &routes[i], "route attention", kept[i], "");
-    routed(b, &skip, "route attention, skip", kept[1], " skip=50");
-    bench_run *all[] = {&roof, &matmul, &small, &large, &causal, &routes[0], &routes[1], &routes[2], &skip};
+    routed(b, &skip, "route attention, skip", kept[1], " skip=30");
+    predict(b, &prediction, 0.5);
+    bench_run *all[] = {&roof,      &matmul,    &small,     &large, &causal,
+                        &routes[0], &routes[1], &routes[2], &skip,  &prediction};
     bench_measure(all, sizeof all / sizeof *all);
     double peak = roof.flops / roof.best, rate = 2.0 * 1024 * 1024 * 1024 / matmul.seconds;
     printf("roof %.1f GFLOP/s, matmul 1024^3 %.2f GFLOP/s\n", peak * 1e-9, rate * 1e-9);
@@ -104,8 +129,10 @@ int bench_attention(bench *b)
                  100 * kept[i] / BLOCKS);
         bench_print(what, routes[i].seconds / large.seconds, "", (double)kept[i] / BLOCKS + 0.1, true);
     }
-    bench_print("50 % kept, second stage on (nothing skipped): time / dense", skip.seconds / large.seconds, "", 1,
+    bench_print("50 % kept, second stage at 30 (scores twice): time / dense", skip.seconds / large.seconds, "", 1.1,
                 true);
+    bench_print("predicting 50 % of blocks: time / attention saved",
+                prediction.seconds / (large.seconds - routes[1].seconds), "", 0.1, true);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         bench_print_dispatches(all[i], peak, 1);
         bench_free(all[i]);
