@@ -717,8 +717,6 @@ static bool settle_count(job *j)
         return sy_cli_usage(command, "--negative is for models prompted by text"), false;
     if (!listed && info->text)
         return sy_cli_usage(command, "which text? --prompt \"a photograph of …\""), false;
-    if (!listed && (info->classes || info->n_words))
-        return sy_cli_usage(command, "this model is prompted by words: use --prompt in place of --label"), false;
     if (!listed && !unprompted)
         return sy_cli_usage(command,
                             info->classes
