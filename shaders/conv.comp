@@ -1,11 +1,37 @@
 //@section prologue
 // Where the window of a pixel of the result begins in x (z, y, x, and which image), how far from there a tap lies, and
 // the pixel that is there. Fewer than three spatial dimensions: the leading ones are 1 wide.
-ivec4 conv_origin(uint row)
+ivec4 conv_origin(uint pixel)
 {
-    uint y = row / @{out_x}u, z = y / @{out_y}u, image = z / @{out_z}u;
+    uint y = pixel / @{out_x}u, z = y / @{out_y}u, image = z / @{out_z}u;
     return ivec4(int(z % @{out_z}u) * @{stride_z} - @{pad_z}, int(y % @{out_y}u) * @{stride_y} - @{pad_y},
-                 int(row % @{out_x}u) * @{stride_x} - @{pad_x}, int(image));
+                 int(pixel % @{out_x}u) * @{stride_x} - @{pad_x}, int(image));
+}
+// The pixel of the result that is row `row` of the product. Transposed: all pixels that lie alike between those of x, which
+// meet the same taps, come one after another, so that a tile meets few taps and skips the others.
+uint conv_row(uint row)
+{
+//@if phased
+    uint y = row / @{part_x}u, z = y / @{part_y}u, image = z / @{part_z}u, phase = image / @{images}u;
+    uint at = (image % @{images}u) * @{out_z}u + (z % @{part_z}u) * @{up_z}u + phase / @{up_x}u / @{up_y}u;
+    at = at * @{out_y}u + (y % @{part_y}u) * @{up_y}u + phase / @{up_x}u % @{up_y}u;
+    return at * @{out_x}u + (row % @{part_x}u) * @{up_x}u + phase % @{up_x}u;
+//@end
+//@if !phased
+    return row;
+//@end
+}
+// May the tap meet pixels of x from any of these rows? False for none.
+bool conv_meets(uint first, uint last, ivec3 tap)
+{
+//@if phased
+    const uint each = @{part_x}u * @{part_y}u * @{part_z}u * @{images}u;
+    uvec3 at = uvec3(conv_origin(conv_row(first)).xyz + tap + ivec3(@{lift_z}, @{lift_y}, @{lift_x}));
+    return first / each != last / each || at % uvec3(@{up_z}, @{up_y}, @{up_x}) == uvec3(0u);
+//@end
+//@if !phased
+    return true;
+//@end
 }
 ivec3 conv_tap(uint tap)
 {
@@ -45,7 +71,7 @@ void main()
     if (n >= @{n4}u)
         return;
 //@for r rows
-    ivec4 o@{r} = conv_origin(min(first + @{r}u, end - 1u));
+    ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u, end - 1u)));
 //@end
 //@for v vectors
     uint n@{v} = min(n + @{v}u * @{local_x}u, @{n4}u - 1u);
@@ -96,7 +122,7 @@ void main()
         out@{v} = r == @{r}u ? c_@{r}_@{v} : out@{v};
 //@end
         if (n + @{v}u * @{local_x}u < @{n4}u)
-            store(batch, first + r, n + @{v}u * @{local_x}u, out@{v});
+            store(batch, conv_row(first + r), n + @{v}u * @{local_x}u, out@{v});
 //@end
     }
 }
@@ -108,7 +134,7 @@ void main()
     uint batch = gl_WorkGroupID.z, n = gl_WorkGroupID.y * @{vectors}u;
     uint first = gl_WorkGroupID.x * @{rows}u * @{local_x}u + gl_LocalInvocationID.x;
 //@for r rows
-    ivec4 o@{r} = conv_origin(min(first + @{r}u * @{local_x}u, @{m}u - 1u));
+    ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u * @{local_x}u, @{m}u - 1u)));
 //@end
 //@for v vectors
     uint n@{v} = min(n + @{v}u, @{n4}u - 1u);
@@ -152,7 +178,7 @@ void main()
     if (first + @{r}u * @{local_x}u < @{m}u) {
 //@for v vectors
         if (n + @{v}u < @{n4}u)
-            store(batch, first + @{r}u * @{local_x}u, n + @{v}u, c_@{r}_@{v});
+            store(batch, conv_row(first + @{r}u * @{local_x}u), n + @{v}u, c_@{r}_@{v});
 //@end
     }
 //@end
@@ -167,7 +193,7 @@ void main()
     if (n >= @{n4}u)
         return;
 //@for r rows
-    ivec4 o@{r} = conv_origin(min(first + @{r}u, end - 1u));
+    ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u, end - 1u)));
     vec4 c_@{r} = vec4(0.0);
 //@end
     for (uint tap = 0u; tap < @{taps}u; tap++) {
@@ -187,7 +213,7 @@ void main()
     }
 //@for r rows
     if (first + @{r}u < end)
-        store(0u, first + @{r}u, n, c_@{r});
+        store(0u, conv_row(first + @{r}u), n, c_@{r});
 //@end
 }
 
@@ -203,7 +229,7 @@ void main()
     uint x = gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, lane = gl_LocalInvocationIndex;
     uint n = gl_WorkGroupID.y * @{columns4}u, q = lane / @{step4}u, own = lane % @{step4}u;
 //@for i 4
-    ivec4 o@{i} = conv_origin(min(first + 4u * q + @{i}u, end - 1u));
+    ivec4 o@{i} = conv_origin(conv_row(min(first + 4u * q + @{i}u, end - 1u)));
 //@end
 //@for r tr
 //@for v tv
@@ -212,6 +238,8 @@ void main()
 //@end
     for (uint tap = 0u; tap < @{taps}u; tap++) {
         ivec3 t = conv_tap(tap);
+        if (!conv_meets(first, end - 1u, t))
+            continue;
 //@for i 4
         bool in@{i};
         uint p@{i} = conv_pixel(o@{i}, t, in@{i});
@@ -259,7 +287,7 @@ void main()
     if (first + y * @{tr}u + @{r}u < end) {
 //@for v tv
         if (n + x + @{v}u * @{local_x}u < @{n4}u)
-            store(batch, first + y * @{tr}u + @{r}u, n + x + @{v}u * @{local_x}u, c_@{r}_@{v});
+            store(batch, conv_row(first + y * @{tr}u + @{r}u), n + x + @{v}u * @{local_x}u, c_@{r}_@{v});
 //@end
     }
 //@end

@@ -133,8 +133,11 @@ bool sy_emit_conv(sy_gen *gen, sy_text *out)
     const sy_variant *v = sy_variant_find(gen->group->variant);
     const shape s = shape_of(gen);
     const sy_window *w = &s.window;
-    bool padded = false, up = false;
+    bool padded = false, up = false, phased = true;
+    int32_t lift[SY_SPATIAL]; /* at least the pad, and a multiple of `up` */
     for (int d = 0; d < SY_SPATIAL; d++) {
+        phased = phased && w->stride[d] == 1 && w->out[d] % w->up[d] == 0;
+        lift[d] = (w->pad[d] + w->up[d] - 1) / w->up[d] * w->up[d];
         int64_t end = (int64_t)(w->out[d] - 1) * w->stride[d] - w->pad[d] + (int64_t)(w->size[d] - 1) * w->dilate[d];
         up = up || w->up[d] > 1;
         padded = padded || w->pad[d] > 0 || end >= w->in[d] || up;
@@ -147,6 +150,14 @@ bool sy_emit_conv(sy_gen *gen, sy_text *out)
     const sy_template_value values[] = {
         {"padded", padded, NULL},
         {"up", up, NULL},
+        {"phased", up && phased, NULL},
+        {"images", w->images, NULL},
+        {"lift_z", lift[0], NULL},
+        {"lift_y", lift[1], NULL},
+        {"lift_x", lift[2], NULL},
+        {"part_z", w->out[0] / w->up[0], NULL},
+        {"part_y", w->out[1] / w->up[1], NULL},
+        {"part_x", w->out[2] / w->up[2], NULL},
         {"taps", w->taps, NULL},
         {"out_z", w->out[0], NULL},
         {"out_y", w->out[1], NULL},

@@ -6,23 +6,26 @@
 #include <stdio.h>
 
 typedef struct conv_case {
-    int channels, size;
-    double goal; /* share of the fma roof */
+    int channels, size, up; /* up 2: transposed, 4x4 with stride 2, to twice the size */
+    double goal;            /* share of the fma roof */
 } conv_case;
 
 /* A convolution whose input is made by a map before it and whose bias rides along, as in networks. */
 static void make_conv(bench *b, bench_run *run, char *name, char *text, size_t room, const conv_case *c)
 {
-    snprintf(name, 64, "conv 3x3 %d to %d at %dx%d", c->channels, c->channels, c->size, c->size);
+    bool up = c->up == 2;
+    snprintf(name, 64, "%s %d to %d at %dx%d", up ? "transposed conv 4x4" : "conv 3x3", c->channels, c->channels,
+             c->size, c->size);
     snprintf(text, room,
              "graph \"conv\" {\n"
              "  %%x = input \"x\" : f32[1,%d,%d,%d]\n"
-             "  @w : f32[3,3,%d,%d]   @b : f32[%d]\n"
-             "  %%y = conv(%%x, @w) pad=[1,1] pad_high=[1,1]\n"
+             "  @w : f32[%d,%d,%d,%d]   @b : f32[%d]\n"
+             "  %%y = conv(%%x, @w) pad=[%d,%d] pad_high=[%d,%d] up=[%d,%d]\n"
              "  %%z = add(%%y, @b)\n"
              "  output \"z\" %%z\n"
              "}\n",
-             c->size, c->size, c->channels, c->channels, c->channels, c->channels);
+             c->size, c->size, c->channels, up ? 4 : 3, up ? 4 : 3, c->channels, c->channels, c->channels, up + 1,
+             up + 1, up + 1, up + 1, c->up, c->up);
     bench_text(b, run, name, text, 5);
 }
 
@@ -42,7 +45,8 @@ static void make_norm(bench *b, bench_run *run, bool even)
 
 int bench_conv(bench *b)
 {
-    static const conv_case cases[] = {{64, 64, 0.3}, {256, 32, 0.4}, {256, 16, 0.4}, {64, 8, 0.1}};
+    static const conv_case cases[] = {
+        {64, 64, 1, 0.4}, {256, 32, 1, 0.4}, {256, 16, 1, 0.4}, {64, 8, 1, 0.2}, {64, 32, 2, 0.4}};
     enum { CASES = sizeof cases / sizeof *cases, ALL = CASES + 4 };
     bench_run runs[ALL], *all[ALL];
     char names[CASES][64], text[512];
@@ -59,7 +63,7 @@ int bench_conv(bench *b)
     printf("roofs: %.1f GFLOP/s, %.2f GB/s\n", peak * 1e-9, bandwidth * 1e-9);
     for (int i = 0; i < CASES; i++) {
         const conv_case *c = &cases[i];
-        double rate = 18.0 * c->channels * c->channels * c->size * c->size / runs[i].seconds;
+        double rate = runs[i].flops / runs[i].seconds;
         printf("%s: %.3f ms, %.2f GFLOP/s\n", runs[i].name, runs[i].seconds * 1e3, rate * 1e-9);
         bench_print("share of the driver's fma roof", rate / peak, "", c->goal, false);
         bench_print_dispatches(&runs[i], peak, bandwidth);
