@@ -1,4 +1,4 @@
-/* switchyard_bench matmul|attention|moe|conv|model [FILE]: figures of the README, each with the goal beside it. */
+/* switchyard_bench matmul|attention|moe|conv|routes|steps|model [FILE]: figures of the README, each with the goal beside it. */
 #include "tests/bench/bench.h"
 
 #include "graph/emit/embedded.h"
@@ -85,7 +85,7 @@ static void run_once(bench_run *run)
 }
 
 /* A file in memory with every parameter (f32) of the graph, about as large as trained ones: 1 / 16. */
-static void make_weights(bench_run *run, const sy_graph *graph)
+void bench_weights(bench_run *run, const sy_graph *graph)
 {
     sy_error error = {0};
     sy_text head = {0};
@@ -131,7 +131,7 @@ void bench_text(bench *b, bench_run *run, const char *name, const char *text, ui
     if (!graph)
         die(name, &error);
     run->program = sy_compile(graph, &(sy_compile_params){.limits = b->limits, .max_steps = replays}, &error);
-    make_weights(run, graph);
+    bench_weights(run, graph);
     sy_graph_destroy(&graph);
     if (!run->program)
         die(name, &error);
@@ -275,18 +275,19 @@ int main(int argc, char **argv)
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
     bench b;
     if (!strcmp(what, "matmul") || !strcmp(what, "attention") || !strcmp(what, "moe") || !strcmp(what, "conv") ||
-        !strcmp(what, "routes") || !strcmp(what, "model")) {
+        !strcmp(what, "routes") || !strcmp(what, "steps") || !strcmp(what, "model")) {
         bench_open(&b);
         int status = !strcmp(what, "matmul")      ? bench_matmul(&b)
                      : !strcmp(what, "attention") ? bench_attention(&b)
                      : !strcmp(what, "moe")       ? bench_moe(&b)
                      : !strcmp(what, "conv")      ? bench_conv(&b)
                      : !strcmp(what, "routes")    ? bench_routes(&b)
+                     : !strcmp(what, "steps")     ? bench_steps(&b)
                          : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | model [FILE.safetensors]\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

@@ -34,6 +34,8 @@ void bench_open(bench *b); /* first usable device; exits with a sentence if ther
 void bench_close(bench *b);
 /* Compiles `text`, fills its inputs with normal noise (i32 and u32 inputs with zeros) and warms up. */
 void bench_text(bench *b, bench_run *run, const char *name, const char *text, uint32_t replays);
+/* Random weights for every parameter (f32) of the graph, in memory. */
+void bench_weights(bench_run *run, const sy_graph *graph);
 /* Overwrites an input with `count` floats, or integers. */
 void bench_words(bench_run *run, const char *name, const int32_t *data, uint64_t count);
 void bench_input(bench_run *run, const char *name, const float *data, uint64_t count);
@@ -61,6 +63,7 @@ int bench_moe(bench *b);
 int bench_conv(bench *b);
 int bench_attention(bench *b);
 int bench_routes(bench *b);
+int bench_steps(bench *b);
 int bench_model(bench *b, const char *path);
 
 #endif
