@@ -14,7 +14,7 @@
 #include <string.h>
 
 const char *const sy_map_taps[SY_MAP_TAPS] = {
-    "?preview",      "?*.route",         "?*.scores",      "?velocity",   "?guidance",
+    "?preview",      "?*.route",         "?*.scores",      "?velocity",   "?guidance", "?*.map",
     "?perturbation", "?sampler.skipped", "?*.skip_energy", "?*.executed", "?ode.*",
 };
 
@@ -70,8 +70,8 @@ static double gate_entropy(const sy_result *result, const sy_tap_result *route, 
 }
 
 /* Where only some tokens ran, a route over tokens counts those: its rows of a picture are, in order, the tokens of that
- * picture that the active route has. Sets *first and *n to the picture's rows; the token of one is then tokens[row]. NULL
- * where all ran: rows are tokens. */
+ * picture that the active route has. Sets *first and *n to the picture's rows; the token of one is then tokens[row].
+ * NULL where all ran: rows are tokens. */
 static int32_t *active_tokens(const sy_result *result, const sy_tap_result *route, uint32_t evaluation,
                               uint32_t picture, int64_t *first, int64_t *n)
 {

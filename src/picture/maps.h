@@ -7,7 +7,7 @@
 #include "src/switchyard.h"
 
 /* Taps a result should have been generated with for the functions below; a model has those of them that it has. */
-enum { SY_MAP_TAPS = 10 };
+enum { SY_MAP_TAPS = 11 };
 extern const char *const sy_map_taps[SY_MAP_TAPS];
 
 /* Facts of one route at one evaluation, over the tokens of one picture (its conditional half). */
@@ -27,7 +27,8 @@ void sy_map_read(const sy_result *result, const sy_tap_result *route, uint32_t e
  * out), and below it a bar for the size of the velocity and a darker one for that of what guidance changed. Then rows
  * of evaluations from noise to picture (at most `most_rows` of them, evenly spread, the last always), with the preview,
  * a map per route over tokens with its load and its entropies below, a mask per route between blocks of queries and
- * keys (white: kept by all heads), and how often each token was left out. */
+ * keys (white: kept by all heads), how often each token was left out, and maps of what
+ * guidance, a pass without some blocks, or the third difference of the latents amount to. */
 bool sy_map_sheet(const char *path, const sy_result *result, uint32_t picture, uint32_t most_rows, const char *title,
                   sy_error *error);
 

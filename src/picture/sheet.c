@@ -4,12 +4,13 @@
 #include "src/picture/maps.h"
 #include "src/picture/png.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CELL = 128, GAP = 8, TITLE = 14, BARS = 28, LINES = 2 * 10, MARGIN = 10, STRIP = 12, CURVE = 24 };
-enum { MOST_ROUTES = 16, MOST_STRIP = 1200 }; /* columns of maps; pixels of the strip of evaluations */
+enum { MOST_ROUTES = 16, MOST_HEATS = 4, MOST_STRIP = 1200 }; /* columns of maps; pixels of the strip of evaluations */
 
 static const sy_colour paper = {250, 250, 248}, ink = {40, 40, 40}, faint = {150, 150, 150}, nobody = {0, 0, 0};
 
@@ -23,7 +24,8 @@ typedef struct sheet {
     const sy_result *result;
     uint32_t picture, n_rows, n_routes;
     const sy_tap_result **routes;
-    const sy_tap_result *preview, *velocity, *guidance, *skipped;
+    const sy_tap_result *preview, *velocity, *guidance, *skipped, *heats[MOST_HEATS];
+    uint32_t n_heats;
     sy_canvas canvas;
     int32_t *owner;
     uint32_t *load;
@@ -192,6 +194,29 @@ static void draw_skipped(sheet *s, uint32_t evaluation, uint32_t x, uint32_t y)
     sy_canvas_text(&s->canvas, x, y + s->side + 4, text, ink);
 }
 
+/* Size of a picture's values, over the channels, dark to light; the largest below. */
+static void draw_heat(sheet *s, const sy_tap_result *t, uint32_t evaluation, uint32_t x, uint32_t y)
+{
+    const sy_result *r = s->result;
+    size_t plane = (size_t)r->width * r->height, picture = plane * r->channels;
+    const float *values = (const float *)t->array.data + ((size_t)evaluation * r->count + s->picture) * picture;
+    float most = 0;
+    for (size_t i = 0; i < picture; i++)
+        most = fmaxf(most, fabsf(values[i]));
+    for (uint32_t j = 0; j < s->side; j++)
+        for (uint32_t i = 0; i < s->side; i++) {
+            float sum = 0;
+            for (size_t c = 0; c < r->channels; c++)
+                sum += fabsf(values[c * plane + (size_t)(j / s->scale) * r->width + i / s->scale]);
+            float share = most > 0 ? sqrtf(sum / (most * (float)r->channels)) : 0;
+            uint8_t light = (uint8_t)(15 + 235 * (share < 1 ? share : 1));
+            sy_canvas_box(&s->canvas, x + i, y + j, 1, 1, (sy_colour){light, (uint8_t)(light * 3 / 4), 40});
+        }
+    char text[64];
+    snprintf(text, sizeof text, "at most %.2g", (double)most);
+    sy_canvas_text(&s->canvas, x, y + s->side + 4, text, ink);
+}
+
 /* Is it a route over the tokens of the pictures (once, or with unconditional and perturbed copies)? Else its rows are
  * blocks of queries, head after head, and its targets blocks of keys. */
 static bool over_tokens(const sy_result *r, const sy_tap_result *t)
@@ -241,9 +266,11 @@ static void read_route(sheet *s, const sy_tap_result *route, uint32_t evaluation
 static void draw_columns(sheet *s, uint32_t top)
 {
     char text[96];
-    uint32_t columns = s->n_routes + (s->skipped != NULL);
+    uint32_t heats = s->n_routes + s->n_heats, columns = heats + (s->skipped != NULL);
     for (uint32_t k = 0; k < columns; k++) {
-        const char *name = k < s->n_routes ? s->routes[k]->name : "left out";
+        const char *name = k < s->n_routes ? s->routes[k]->name
+                           : k < heats     ? s->heats[k - s->n_routes]->name
+                                           : "left out";
         snprintf(text, sizeof text, "%.*s", (int)(s->side / SY_GLYPH_WIDTH), name);
         sy_canvas_text(&s->canvas, MARGIN + (k + 1) * (s->side + GAP), top - TITLE, text, ink);
     }
@@ -264,6 +291,8 @@ static void draw_columns(sheet *s, uint32_t top)
             draw_map(s, x, y);
             draw_load(s, &facts, x, y + s->side + 2);
         }
+        for (uint32_t k = 0; k < s->n_heats; k++)
+            draw_heat(s, s->heats[k], evaluation, MARGIN + (s->n_routes + k + 1) * (s->side + GAP), y);
         if (s->skipped)
             draw_skipped(s, evaluation, MARGIN + columns * (s->side + GAP), y);
     }
@@ -292,6 +321,16 @@ static bool is_tap(const sy_tap_result *t, const char *name, uint64_t bytes)
            t->array.bytes == t->evaluations * bytes;
 }
 
+/* Maps of the picture's size; that of the velocity itself says little beside the preview. */
+static bool is_map(const sy_tap_result *t, uint64_t bytes)
+{
+    static const char *const names[] = {"guidance.map", "perturbation.map", "difference.map"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_tap(t, names[i], bytes))
+            return true;
+    return false;
+}
+
 /* Finds what there is to show. Returns the most targets of a route. */
 static uint32_t find_taps(sheet *s)
 {
@@ -306,6 +345,8 @@ static uint32_t find_taps(sheet *s)
                 targets = t->targets > targets ? t->targets : targets;
         } else if (is_tap(t, "preview", 4 * picture * r->count)) {
             s->preview = t;
+        } else if (s->n_heats < MOST_HEATS && is_map(t, 4 * picture * r->count)) {
+            s->heats[s->n_heats++] = t;
         } else if (is_tap(t, "velocity", 4 * (uint64_t)r->count)) {
             s->velocity = t;
         } else if (is_tap(t, "guidance", 4 * (uint64_t)r->count)) {
@@ -331,7 +372,7 @@ static bool prepare(sheet *s, uint32_t most_rows, uint32_t *targets, sy_error *e
     s->n_rows = all < most_rows ? all : most_rows;
     s->scale = r->width < CELL ? CELL / r->width : 1;
     s->side = r->width * s->scale;
-    uint32_t columns = s->n_routes + (s->skipped != NULL) + 1, legend = 2 * MARGIN + *targets * 30;
+    uint32_t columns = s->n_routes + s->n_heats + (s->skipped != NULL) + 1, legend = 2 * MARGIN + *targets * 30;
     uint32_t width = 2 * MARGIN + columns * (s->side + GAP), strip = 2 * MARGIN + r->n_evaluations * strip_box(s);
     width = width > legend ? width : legend;
     width = width > strip ? width : strip;

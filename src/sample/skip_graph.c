@@ -66,6 +66,6 @@ sy_graph *sy_update_graph_build(const sy_step_graph_params *p, const sy_skip_par
     sy_carry(g, "run.each", run);
     sy_carry(g, "run.network", sy_cast(g, any, SY_I32));
     sy_tap(g, "run.each", sy_add(g, before, i32(g, 0)));
-    sy_tap(g, "adaptive.difference", bend);
+    sy_tap(g, "difference.map", bend);
     return sy_step_finish(g, error);
 }

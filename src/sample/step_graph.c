@@ -55,11 +55,14 @@ static sy_value deviation(sy_graph *g, const sy_step_graph_params *p, sy_value x
     return sy_unary(g, SY_OP_SQRT, sy_step_mean_square(g, p, sy_sub(g, x, mean)));
 }
 
-/* sqrt of the mean square of every picture, as a tap f32[count]. */
+/* The root mean square of every picture as a tap f32[count], and the whole as the tap "<name>.map". */
 static void tap_norm(sy_graph *g, const sy_step_graph_params *p, const char *name, sy_value x)
 {
     sy_value norm = sy_unary(g, SY_OP_SQRT, sy_step_mean_square(g, p, x));
     sy_tap(g, name, sy_reshape(g, norm, SY_T(SY_F32, sy_step_count(p))));
+    sy_scope_push(g, "%s", name);
+    sy_tap(g, "map", x);
+    sy_scope_pop(g);
 }
 
 /* u + s (c - u) with guidance, + s' (c - q) where a pass q without some blocks is at hand; then the deviation brought

@@ -7,7 +7,8 @@
  * f32[rows,words], as graph/zoo/zoo.h says. Guided graphs run the network on 2 count samples: the conditional half,
  * then the unconditional; graphs without guidance take the first count rows of the label. Tap "preview": the estimate
  * of the clean image, f32[count,C,H,W]; "velocity": the norm of the network's output, f32[count]; "guidance": the norm
- * of what guidance changed. Step columns: those of sampler.h.
+ * of what guidance changed; "perturbation": that of the conditional output less the second pass; each with ".map"
+ * behind its name the whole of it. Step columns: those of sampler.h.
  *
  * A step is one program (sy_step_graph_build), or several: AdaptiveDiffusion's network and update (skip_graph.c), the
  * adaptive solver's stage and attempt (ode_graph.c). States whose names begin with "run." say what runs next. */
@@ -29,11 +30,11 @@ typedef struct sy_step_graph_params {
     const char *name; /* of the graph; NULL: "step" */
     int32_t count;    /* pictures; 0: 1 */
     int32_t channels, height, width;
-    int32_t out_channels;    /* of the network's output, at least `channels`; more: variance, or dropped */
-    int32_t words;           /* 0: conditioned by a class id; else by so many word ids */
-    int32_t label_rows;      /* of the inputs; 0: as many as the network runs on */
-    bool unlabelled;         /* the network takes no label */
-    int32_t text_tokens;     /* conditioned by texts: so many tokens; else 0 */
+    int32_t out_channels; /* of the network's output, at least `channels`; more: variance, or dropped */
+    int32_t words;        /* 0: conditioned by a class id; else by so many word ids */
+    int32_t label_rows;   /* of the inputs; 0: as many as the network runs on */
+    bool unlabelled;      /* the network takes no label */
+    int32_t text_tokens;  /* conditioned by texts: so many tokens; else 0 */
     int32_t context_tokens, context_width; /* what the encoder makes of them */
     bool negative;           /* the network takes the negative texts' context too: rows count … 2 count - 1 */
     bool guided;             /* batch of two halves; else the conditional half alone */
@@ -49,7 +50,7 @@ typedef struct sy_step_graph_params {
     int32_t variant;        /* of the network: sy_variant */
     sy_ras_params ras;      /* REFRESH and ACTIVE */
     sy_value (*network)(void *context, sy_graph *graph,
-                        const sy_zoo_inputs *inputs); /* gives f32[batch,out_channels,H,W] */
+                        const sy_zoo_inputs *inputs);                    /* gives f32[batch,out_channels,H,W] */
     sy_value (*encode)(void *context, sy_graph *graph, sy_value tokens); /* where text_tokens */
     sy_value (*decode)(void *context, sy_graph *graph, sy_value latent); /* sy_decode_graph_build */
     void *context;
@@ -71,8 +72,8 @@ sy_graph *sy_step_graph_build(const sy_step_graph_params *params, sy_error *erro
 /* States x = standard normal noise from "seeds"; with skip or ode (else NULL) the states these begin with. */
 sy_graph *sy_init_graph_build(const sy_step_graph_params *params, const sy_skip_params *skip, const sy_ode_params *ode,
                               sy_error *error);
-/* Conditioned by texts the init graph also encodes the input "tokens" i32[rows,text_tokens] into the state "context"; and
- * this graph, after the last step, decodes x into the output "picture". */
+/* Conditioned by texts the init graph also encodes the input "tokens" i32[rows,text_tokens] into the state "context";
+ * and this graph, after the last step, decodes x into the output "picture". */
 sy_graph *sy_decode_graph_build(const sy_step_graph_params *params, sy_error *error);
 /* The network under the condition "run.network", which leaves its output in the state "v"; and the update, which ends
  * the step and decides on the next. */

@@ -130,6 +130,44 @@ static void test_taps(sy_pipeline *bare)
     sy_pipeline_destroy(&tapped);
 }
 
+/* Steps that are different programs: what every evaluation was, and taps of all of them joined. */
+static void test_programs(void)
+{
+    static const char *const names[] = {"*.route", "?velocity", "?nothing of the sort"};
+    static const sy_named_setting interval = {"guidance.steps", "1,1"}, wrong = {"guidance.stepps", "1,1"};
+    sy_pipeline_params params = {.steps = 3, .taps = names, .n_taps = 3, .settings = &interval, .n_settings = 1};
+    sy_pipeline *p = pipeline(params), *plain = pipeline((sy_pipeline_params){.steps = 3});
+    const sy_pipeline_info *info = sy_pipeline_get_info(p);
+    sy_result *r = generate(p, 1, prompts, seeds), *whole = generate(plain, 1, prompts, seeds);
+    CHECK(info->programs == 2 && sy_pipeline_get_info(plain)->programs == 1);
+    CHECK(r->n_evaluations == 3 && whole->n_evaluations == 3);
+    double sum = 0;
+    for (uint32_t i = 0; i < r->n_evaluations; i++) {
+        const sy_evaluation *e = &r->evaluations[i];
+        CHECK(e->step == i && e->row == i && e->ran && e->guided == (i == 1) && !strcmp(e->program, "full"));
+        CHECK(whole->evaluations[i].guided);
+        sum += e->flops;
+    }
+    CHECK_SAY(fabs(sum - r->flops) <= 1e-9 * sum && r->flops == info->run_flops, "%g flops of %g", r->flops, sum);
+    CHECK(r->flops < 0.7 * whole->flops && r->flops > 0.5 * whole->flops); /* one step of two halves, two of one */
+    CHECK(relative_l2(r->data, whole->data, picture_bytes(r) / sizeof(float)) > 1e-3);
+    for (uint32_t i = 0; i < r->n_taps; i++) {
+        const sy_tap_result *t = &r->taps[i];
+        CHECK(t->evaluations == 3);
+        if (!t->is_route)
+            continue;
+        CHECK(t->rows == (int32_t)(2 * r->tokens_per_picture));
+        CHECK(t->steps[0].n_slots == r->tokens_per_picture && t->steps[1].n_slots == 2 * r->tokens_per_picture);
+    }
+    sy_result_destroy(&r);
+    sy_result_destroy(&whole);
+    sy_pipeline_destroy(&p);
+    sy_pipeline_destroy(&plain);
+    params.settings = &wrong;
+    CHECK(sy_pipeline_create(model, &params, &p) == SY_ERROR_NOT_FOUND &&
+          strstr(sy_context_message(context), "did you mean guidance.steps?"));
+}
+
 /* Weights in half precision, no guidance: near the reference on the same weights. */
 static void test_half(void)
 {
@@ -300,6 +338,8 @@ int main(void)
             test_batch(one);
             test_half();
         }
+        if (last)
+            test_programs();
         test_taps(one);
         test_cancel(one);
         test_refusals(one);
