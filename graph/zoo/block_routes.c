@@ -68,6 +68,16 @@ sy_value sy_mask_route(sy_graph *g, sy_value keep, sy_value weights)
                           sy_reshape(g, weights, list), rows, targets, 0, 0);
 }
 
+sy_value sy_route_density(sy_graph *g, sy_value route)
+{
+    if (!route || route >= g->n_nodes)
+        return 0;
+    const int32_t *dim = g->nodes[route].type.dim;
+    double pairs = (double)dim[SY_ROUTE_ROWS] * dim[SY_ROUTE_TARGETS];
+    sy_value taken = sy_row(g, SY_OP_REDUCE_SUM, sy_cast(g, sy_route_load(g, route), SY_F32), 0);
+    return sy_mul(g, taken, sy_const(g, 1 / pairs));
+}
+
 sy_value sy_to_regions(sy_graph *g, sy_value x, int32_t h, int32_t w)
 {
     const int32_t *own = dims_of(g, x, 4, "An image in regions");

@@ -17,6 +17,9 @@ sy_value sy_block_top_k_route(sy_graph *g, sy_value q, sy_value k, int32_t block
 /* The route of the pairs where keep, i32[rows, targets], is not 0; weights f32 of the same shape, 0 (no value): all 1. */
 sy_value sy_mask_route(sy_graph *g, sy_value keep, sy_value weights);
 
+/* f32[1]: the share of all pairs that a route takes. */
+sy_value sy_route_density(sy_graph *g, sy_value route);
+
 /* Patterns that do not depend on the input: query block i takes key block j where … */
 typedef enum sy_pattern_kind {
     SY_PATTERN_ALL,

@@ -272,6 +272,7 @@ static sy_value attention(const sy_dit *dit, int32_t block, sy_value u, int32_t 
         sparge.q = q, sparge.k = k, sparge.v = v;
         y = sy_sparge_attention(g, &sparge, &route);
         sy_tap(g, "route", route);
+        sy_tap(g, "density", sy_route_density(g, route));
     } else {
         y = attend(dit, q, k, v, identity);
     }

@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 
+enum {
+    MAX_BLOCKS = 1 << 26,
+    MAX_PAIRS = 1 << 23
+}; /* looked at, and taken: files ask for patterns, and are untrusted */
+
 static bool takes(const sy_block_pattern *p, int32_t columns, int32_t i, int32_t j)
 {
     int32_t apart = i < j ? j - i : i - j, down, right;
@@ -30,7 +35,7 @@ static bool takes(const sy_block_pattern *p, int32_t columns, int32_t i, int32_t
 sy_value sy_pattern_route(sy_graph *g, int32_t batch, int32_t rows, int32_t columns, const sy_block_pattern *p)
 {
     int64_t pairs = 0, all = (int64_t)rows * columns;
-    if (batch < 1 || rows < 1 || columns < 1 || all > SY_MAX_ELEMENTS / 4 || p->width < 0 ||
+    if (batch < 1 || rows < 1 || columns < 1 || all > MAX_BLOCKS || p->width < 0 ||
         (p->kind == SY_PATTERN_PERIODIC && p->period < 1) || (p->kind == SY_PATTERN_GRID && p->grid_width < 1)) {
         sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A pattern of %d x %d blocks, or its numbers, is not possible.",
                 rows, columns);
@@ -38,7 +43,7 @@ sy_value sy_pattern_route(sy_graph *g, int32_t batch, int32_t rows, int32_t colu
     }
     for (int64_t n = 0; n < all; n++)
         pairs += takes(p, columns, (int32_t)(n / columns), (int32_t)(n % columns));
-    if (pairs < 1 || pairs * batch > SY_MAX_ELEMENTS / 4) {
+    if (pairs < 1 || pairs * batch > MAX_PAIRS) {
         sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "A pattern of %lld of %d x %d blocks is not possible.",
                 (long long)pairs, rows, columns);
         return 0;

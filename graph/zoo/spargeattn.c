@@ -105,10 +105,6 @@ bool sy_spargeattn_build(sy_graph *g, const struct sy_safetensors *file, int32_t
     if (!sy_graph_check(g, error))
         return false;
     sy_tap(g, "route", route);
-    const int32_t *dim = g->nodes[route].type.dim;
-    sy_value taken = sy_reshape(g, sy_cast(g, sy_route_load(g, route), SY_F32), SY_T(SY_F32, dim[SY_ROUTE_TARGETS]));
-    sy_tap(g, "density",
-           sy_mul(g, sy_row(g, SY_OP_REDUCE_SUM, taken, 0),
-                  sy_const(g, 1.0 / ((double)dim[SY_ROUTE_ROWS] * dim[SY_ROUTE_TARGETS]))));
+    sy_tap(g, "density", sy_route_density(g, route));
     return sy_graph_check(g, error);
 }

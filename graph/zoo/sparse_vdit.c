@@ -23,7 +23,7 @@
 #include <string.h>
 
 enum { MAX_WIDTH = 1 << 14, MAX_DEPTH = 256, MAX_TOKENS = 1 << 20, MAX_HEADS = 256, MAX_COLUMNS = 64 };
-enum { TIME_FEATURES = 256 };
+enum { TIME_FEATURES = 256, SKIPPED = 4 /* in the tap of modes, after dense, diagonal, multi-diagonal and stripe */ };
 
 typedef struct vdit {
     sy_graph *g;
@@ -189,7 +189,11 @@ static sy_value attention(const vdit *m, sy_value u, mode *modes)
     sy_value qkv[3], outputs[MAX_HEADS];
     int32_t members[MAX_HEADS];
     bool done[MAX_HEADS] = {false};
+    double kinds[MAX_HEADS];
+    for (int32_t h = 0; h < m->heads; h++)
+        kinds[h] = modes[h].skip ? SKIPPED : (double)modes[h].pattern.kind;
     sy_scope_push(g, "attn");
+    sy_tap(g, "modes", sy_const_of(g, SY_T(SY_F32, m->heads), kinds, (uint32_t)m->heads));
     sy_value joint = sy_linear(g, u, "qkv", 3 * m->width, true, m->dtype);
     for (int i = 0; i < 3; i++)
         qkv[i] = sy_zoo_split_heads(g, sy_slice_axis(g, joint, 2, i * m->width, m->width), m->heads);
@@ -270,7 +274,8 @@ static sy_value video(const vdit *m, sy_value x)
 }
 
 /* "x" f32[N, C, F, side, side], "time" f32[N] -> "output". Taps: each layer's "attn.route.H", of the heads that share
- * the pattern of head H: query blocks of a sample -> key blocks. */
+ * the pattern of head H: query blocks of a sample -> key blocks; "attn.modes", of each head 0 dense, 1 diagonal,
+ * 2 multi-diagonal, 3 stripe, 4 skipped. */
 bool sy_sparse_vdit_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error)
 {
     vdit m = {.g = g, .file = file, .batch = batch};

@@ -100,12 +100,14 @@ def sparse_vdit():
     c = silu(time_embedding(w, t))
     images = x.permute(0, 2, 1, 3, 4).reshape(2 * frames, channels, side, side)
     z = patchify(w, "x_embedder.proj", images).reshape(2, tokens, width) + w["pos_embed"]
-    blocks, routes = tokens // block, {}
+    blocks, routes, taps = tokens // block, {}, {}
     for i, line in enumerate(words):
         kept = [torch.tensor([[pattern(word, a, b, per_frame) for b in range(blocks)] for a in range(blocks)])
                 for word in line.split()]
         seen = [k.repeat_interleave(block, 0).repeat_interleave(block, 1) for k in kept]
         z = dit_block(w, f"blocks.{i}.", z, c, lambda u: attend(w, f"blocks.{i}.attn", u, heads, seen))
+        kinds = ["dense", "diagonal", "multi-diagonal", "stripe", "skip"]
+        taps[f"blocks.{i}.attn.modes"] = torch.tensor([float(kinds.index(v.split(":")[0])) for v in line.split()])
         for h, word in enumerate(line.split()):
             if word not in ("dense", "skip") and word not in line.split()[:h]:
                 one = torch.where(kept[h], 1.0, math.nan)
@@ -114,7 +116,7 @@ def sparse_vdit():
     y = unpatchify(y, p).reshape(2, frames, channels, side, side).transpose(1, 2)
     fixture.save("sparse_vdit", w, {"x": x, "time": t}, {"output": y}, routes,
                  {"architecture": "sparse-vdit", "num_heads": heads, "frames": frames, "image_size": side,
-                  "block": block} | {f"heads.{i}": line for i, line in enumerate(words)})
+                  "block": block} | {f"heads.{i}": line for i, line in enumerate(words)}, taps)
 
 
 # Inf-DiT

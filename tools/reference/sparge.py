@@ -194,9 +194,10 @@ def dit():
 
     weights, inputs, y, routes = fixture.clear_seed(make, 0.002)
     s = SpargeDit.sparge
+    taps = {f"{k}.density": (~r.isnan()).double().mean()[None] for k, r in routes.items()}
     fixture.save("spargeattn_dit", weights, inputs, {"output": y}, {f"{k}.route": r for k, r in routes.items()},
                  {"architecture": "dit", "num_heads": HEADS,
-                  "spargeattn": f"{s.theta},{s.tau},{s.skip},{s.rows},{s.keys}"})
+                  "spargeattn": f"{s.theta},{s.tau},{s.skip},{s.rows},{s.keys}"}, taps)
 
 
 if __name__ == "__main__":
