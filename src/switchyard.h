@@ -127,6 +127,7 @@ typedef enum sy_sampler {
     SY_SAMPLER_MIDPOINT, /* flows: two evaluations a step */
     SY_SAMPLER_RK4,      /* flows: four evaluations a step */
     SY_SAMPLER_DOPRI5,   /* flows: steps of their own length, chosen on the device; `steps` bounds the attempts */
+    SY_SAMPLER_DPM_FAST, /* DPM-Solver++ in single steps of three evaluations; `steps` counts evaluations (U-ViT) */
     SY_SAMPLER_COUNT
 } sy_sampler;
 const char *sy_sampler_text(sy_sampler sampler); /* "euler", …; NULL past the end */

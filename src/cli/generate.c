@@ -47,7 +47,7 @@ static const char help[] =
     "How\n"
     "  --steps N          sampling steps (default: the model's)\n"
     "  --guidance X       classifier-free guidance scale; 1 is none and takes half the time (default: the model's)\n"
-    "  --sampler NAME     euler, heun, midpoint, rk4, dopri5 (flow models); ddim, dpm++2m, ddpm (noise-predicting "
+    "  --sampler NAME     euler, heun, midpoint, rk4, dopri5 (flow models); ddim, dpm++2m, dpm++fast, ddpm (noise-predicting "
     "models)\n"
     "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
     "  --shift X          flow models: shift of the noise levels (default 1)\n"

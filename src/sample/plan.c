@@ -25,9 +25,11 @@ static bool has_variant(const sy_sampling *s, sy_variant variant, const char *wh
 /* One evaluation a step. */
 static bool single(const sy_sampling *s, const char *what, sy_error *error)
 {
-    return s->n_rows == s->steps ||
-           sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%s takes a sampler with one evaluation a step, not %s", what,
-                   sy_sampler_names[s->sampler]);
+    bool one = s->n_rows == s->steps;
+    for (uint32_t k = 0; one && k < s->n_rows; k++)
+        one = s->rows[k].number == k;
+    return one || sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%s takes a sampler with one evaluation a step, not %s",
+                          what, sy_sampler_names[s->sampler]);
 }
 
 static bool plan_guidance(const sy_sampling *s, sy_run_plan *plan, sy_error *error)

@@ -15,8 +15,9 @@ const char *const sy_sampler_columns[SY_SAMPLER_COLUMN_COUNT] = {
     SY_SAMPLER_COLUMNS(X)
 #undef X
 };
-const char *const sy_sampler_names[SY_SAMPLING_COUNT] = {"default", "euler",    "heun", "ddim",  "dpm++2m",
-                                                         "ddpm",    "midpoint", "rk4",  "dopri5"};
+const char *const sy_sampler_names[SY_SAMPLING_COUNT] = {
+    "default", "euler", "heun", "ddim", "dpm++2m", "ddpm", "midpoint", "rk4", "dopri5", "dpm++fast",
+};
 
 sy_sampler_kind sy_sampler_resolve(const sy_sampler_params *params)
 {
@@ -103,6 +104,11 @@ static bool noise_rows(const sy_sampler_params *p, sy_sampler_kind kind, sy_samp
     double bar[SY_TRAINING_STEPS], h_before = 0;
     uint32_t times[SY_TRAINING_STEPS];
     sy_spacing spacing = p->spacing;
+    if (kind == SY_SAMPLING_DPM_FAST && p->steps < SY_TRAINING_STEPS) {
+        sy_sampler_alpha_bar(p->betas, bar);
+        sy_dpm_fast_rows(bar, p->steps, rows);
+        return true;
+    }
     if (spacing == SY_SPACING_DEFAULT) {
         spacing = kind == SY_SAMPLING_DPM2M ? SY_SPACING_LINSPACE : SY_SPACING_ROUNDED;
         if (kind == SY_SAMPLING_DDIM && sy_sampler_times(SY_SPACING_STRIDE, p->steps, times, NULL))
@@ -138,9 +144,10 @@ static bool noise_rows(const sy_sampler_params *p, sy_sampler_kind kind, sy_samp
 static bool check_kind(const sy_sampler_params *p, sy_sampler_kind kind, sy_error *error)
 {
     static const char *const gives[] = {"noise", "velocity", "velocity", "EDM's F"};
-    static const char *const use[] = {"ddim, dpm++2m or ddpm", "euler, heun, midpoint, rk4 or dopri5",
+    static const char *const use[] = {"ddim, dpm++2m, dpm++fast or ddpm", "euler, heun, midpoint, rk4 or dopri5",
                                       "euler, heun, midpoint, rk4 or dopri5", "euler or heun"};
-    static const uint32_t ddpm = 1u << SY_SAMPLING_DDIM | 1u << SY_SAMPLING_DPM2M | 1u << SY_SAMPLING_DDPM,
+    static const uint32_t ddpm = 1u << SY_SAMPLING_DDIM | 1u << SY_SAMPLING_DPM2M | 1u << SY_SAMPLING_DDPM |
+                                 1u << SY_SAMPLING_DPM_FAST,
                           edm = 1u << SY_SAMPLING_EULER | 1u << SY_SAMPLING_HEUN,
                           flow = edm | 1u << SY_SAMPLING_MIDPOINT | 1u << SY_SAMPLING_RK4 | 1u << SY_SAMPLING_DOPRI5;
     const uint32_t possible[] = {ddpm, flow, flow, edm};

@@ -23,8 +23,9 @@
  * sy_sampler_params. */
 #define SY_SAMPLER_COLUMNS(X)                                                                                          \
     X(t)                                                                                                               \
-    X(cx) X(ch) X(cv) X(cn) X(ex) X(eh) X(ev) X(px) X(pv) X(l0) X(l1) X(guidance) X(cin) X(cg) X(eg) X(fx) X(fh) X(fg) \
-        X(fv) X(d) X(number) X(sigma) X(stage) X(c) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6)
+    X(cx)                                                                                                              \
+    X(ch) X(cv) X(cn) X(ex) X(eh) X(ev) X(px) X(pv) X(l0) X(l1) X(guidance) X(cin) X(cg) X(eg) X(fx) X(fh) X(fg) X(fv) \
+        X(d) X(number) X(sigma) X(stage) X(c) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6)
 
 typedef struct sy_sampler_row {
 #define X(name) double name;
@@ -50,6 +51,7 @@ typedef enum sy_sampler_kind {
     SY_SAMPLING_MIDPOINT,
     SY_SAMPLING_RK4,
     SY_SAMPLING_DOPRI5,
+    SY_SAMPLING_DPM_FAST,
     SY_SAMPLING_COUNT
 } sy_sampler_kind;
 extern const char *const sy_sampler_names[SY_SAMPLING_COUNT]; /* "default", "euler", … as the command line says them */
@@ -101,6 +103,7 @@ bool sy_sampler_times(sy_spacing spacing, uint32_t n, uint32_t *times, sy_error 
 
 /* Of a row, inside src/sample. */
 uint32_t sy_flow_rows(const sy_sampler_params *params, sy_sampler_kind kind, sy_sampler_row *rows);
+void sy_dpm_fast_rows(const double alpha_bar[SY_TRAINING_STEPS], uint32_t n, sy_sampler_row *rows);
 uint32_t sy_edm_rows(const sy_sampler_params *params, sy_sampler_kind kind, sy_sampler_row *rows);
 
 #endif

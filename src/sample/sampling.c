@@ -9,6 +9,7 @@
 
 _Static_assert(SY_SAMPLER_COLUMN_COUNT <= 64, "columns have bits in a word");
 _Static_assert((int)SY_SAMPLER_COUNT == (int)SY_SAMPLING_COUNT && (int)SY_SAMPLER_DOPRI5 == (int)SY_SAMPLING_DOPRI5 &&
+                   (int)SY_SAMPLER_DPM_FAST == (int)SY_SAMPLING_DPM_FAST &&
                    (int)SY_SAMPLER_MIDPOINT == (int)SY_SAMPLING_MIDPOINT &&
                    (int)SY_SAMPLER_DDPM == (int)SY_SAMPLING_DDPM && (int)SY_SAMPLER_DPM2M == (int)SY_SAMPLING_DPM2M &&
                    (int)SY_SAMPLER_HEUN == (int)SY_SAMPLING_HEUN,

@@ -23,7 +23,7 @@ typedef struct sy_sampling {
     sy_sampler_row *rows;
     uint32_t n_rows, steps, count;
     uint32_t n_turns; /* of the session: the rows and, where the file has a decoder, one that decodes */
-    int32_t batch; /* rows of the label or the text: count, or twice that with guidance or a negative text */
+    int32_t batch;    /* rows of the label or the text: count, or twice that with guidance or a negative text */
     double guidance;
     bool guided, negative; /* negative: the network is given the negative text's context (setting nag) */
     bool adaptive, ode;    /* the device decides which steps run the network; how long steps are */

@@ -153,6 +153,57 @@ static void test_schedules(void)
     free(rows);
 }
 
+/* EDM, 18 steps: the noise levels that its authors' code prints, 35 evaluations, Euler in the last. */
+static void test_edm(void)
+{
+    static const double sigma[] = {80,    57.586, 40.786, 28.375, 19.352, 12.910,  8.401,   5.315,   3.257,
+                                   1.923, 1.088,  0.5854, 0.2964, 0.1395, 0.05995, 0.02293, 0.00753, 0.002};
+    sy_sampler_row *rows;
+    uint32_t n;
+    sy_sampler_params p = {.objective = SY_OBJECTIVE_EDM, .steps = 18};
+    REQUIRE(sy_sampler_table(&p, &rows, &n, NULL));
+    CHECK(n == 35 && sy_sampler_first_noise(&p) == 80);
+    for (uint32_t i = 0; i < 18; i++) {
+        CHECK_NEAR(rows[2 * i].sigma, sigma[i], 2e-3);
+        CHECK_NEAR(rows[2 * i].t, log(rows[2 * i].sigma) / 4, 1e-12);
+        CHECK_NEAR(rows[2 * i].cin, 1 / sqrt(rows[2 * i].sigma * rows[2 * i].sigma + 0.25), 1e-12);
+    }
+    free(rows);
+}
+
+/* A linear field dx/dt = a x over t from 0 to 1: the orders of the solvers. */
+static void test_orders(void)
+{
+    static const struct {
+        sy_sampler_kind sampler;
+        int order;
+    } solvers[] = {{SY_SAMPLING_EULER, 1}, {SY_SAMPLING_MIDPOINT, 2}, {SY_SAMPLING_RK4, 4}};
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) {
+        double error[2];
+        for (int k = 0; k < 2; k++) {
+            sy_sampler_row *rows;
+            uint32_t n;
+            sy_sampler_params p = {
+                .sampler = solvers[i].sampler, .objective = SY_OBJECTIVE_FLOW_REVERSED, .steps = k ? 16 : 8};
+            REQUIRE(sy_sampler_table(&p, &rows, &n, NULL));
+            double x = 1, h = 0, g = 0;
+            for (uint32_t r = 0; r < n; r++) {
+                const sy_sampler_row *row = &rows[r];
+                double v = -0.8 * x + cos(3 * row->t), old = x, kept = h;
+                x = row->cx * old + row->ch * kept + row->cg * g + row->cv * v;
+                h = row->ex * old + row->eh * kept + row->eg * g + row->ev * v;
+                g = row->fx * old + row->fh * kept + row->fg * g + row->fv * v;
+            }
+            free(rows);
+            double a = 0.8, w = 3, c = a / (a * a + w * w), s = w / (a * a + w * w); /* the solution at 1 */
+            error[k] = fabs(x - (c * cos(w) + s * sin(w) + (1 - c) * exp(-a)));
+        }
+        double order = log2(error[0] / error[1]);
+        CHECK_SAY(fabs(order - solvers[i].order) < 0.3, "%s is of order %g", sy_sampler_names[solvers[i].sampler],
+                  order);
+    }
+}
+
 static void test_published_rows(void)
 {
     sy_sampler_row *rows;
@@ -282,6 +333,8 @@ int main(void)
     test_flow_loops();
     test_order_of_heun();
     test_schedules();
+    test_edm();
+    test_orders();
     test_published_rows();
     test_noise_loops();
     test_refusals();
