@@ -21,6 +21,15 @@ uint conv_row(uint row)
     return row;
 //@end
 }
+// The workgroup's tile of rows, and its group of channels.
+//@if folded
+#define CONV_TILE (gl_WorkGroupID.x + gl_WorkGroupID.z / @{batches}u * @{groups_x}u)
+#define CONV_BATCH (gl_WorkGroupID.z % @{batches}u)
+//@end
+//@if !folded
+#define CONV_TILE gl_WorkGroupID.x
+#define CONV_BATCH gl_WorkGroupID.z
+//@end
 // May the tap meet pixels of x from any of these rows? False for none.
 bool conv_meets(uint first, uint last, ivec3 tap)
 {
@@ -66,9 +75,9 @@ uint conv_pixel(ivec4 origin, ivec3 tap, out bool inside)
 // channels inside; a tap that meets no pixel of x for any of the rows costs nothing.
 void main()
 {
-    uint batch = gl_WorkGroupID.z, first = gl_WorkGroupID.x * @{rows}u, end = min(@{m}u, first + @{rows}u);
+    uint batch = CONV_BATCH, first = CONV_TILE * @{rows}u, end = min(@{m}u, first + @{rows}u);
     uint n = gl_WorkGroupID.y * @{vectors}u * @{local_x}u + gl_LocalInvocationID.x;
-    if (n >= @{n4}u)
+    if (n >= @{n4}u || first >= @{m}u)
         return;
 //@for r rows
     ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u, end - 1u)));
@@ -131,8 +140,10 @@ void main()
 // Few channels out: lanes lie along the pixels, each makes @{rows} pixels that are @{local_x} apart, of @{vectors} vectors of channels.
 void main()
 {
-    uint batch = gl_WorkGroupID.z, n = gl_WorkGroupID.y * @{vectors}u;
-    uint first = gl_WorkGroupID.x * @{rows}u * @{local_x}u + gl_LocalInvocationID.x;
+    uint batch = CONV_BATCH, n = gl_WorkGroupID.y * @{vectors}u;
+    uint first = CONV_TILE * @{rows}u * @{local_x}u + gl_LocalInvocationID.x;
+    if (first >= @{m}u)
+        return;
 //@for r rows
     ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u * @{local_x}u, @{m}u - 1u)));
 //@end
@@ -188,9 +199,9 @@ void main()
 // A channel sees itself alone: an invocation makes a vector of channels of @{rows} pixels; lanes lie along the channels.
 void main()
 {
-    uint first = gl_WorkGroupID.x * @{rows}u, end = min(@{m}u, first + @{rows}u);
+    uint first = CONV_TILE * @{rows}u, end = min(@{m}u, first + @{rows}u);
     uint n = gl_WorkGroupID.y * @{local_x}u + gl_LocalInvocationID.x;
-    if (n >= @{n4}u)
+    if (n >= @{n4}u || first >= @{m}u)
         return;
 //@for r rows
     ivec4 o@{r} = conv_origin(conv_row(min(first + @{r}u, end - 1u)));
@@ -225,7 +236,9 @@ shared vec4 tile_a[@{step}][@{rows4}];
 shared vec4 tile_b[@{step}][@{columns4}];
 void main()
 {
-    uint batch = gl_WorkGroupID.z, first = gl_WorkGroupID.x * @{rows}u, end = min(@{m}u, first + @{rows}u);
+    uint batch = CONV_BATCH, first = CONV_TILE * @{rows}u, end = min(@{m}u, first + @{rows}u);
+    if (first >= @{m}u)
+        return; // all of the workgroup, before any barrier
     uint x = gl_LocalInvocationID.x, y = gl_LocalInvocationID.y, lane = gl_LocalInvocationIndex;
     uint n = gl_WorkGroupID.y * @{columns4}u, q = lane / @{step4}u, own = lane % @{step4}u;
 //@for i 4

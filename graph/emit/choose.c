@@ -209,11 +209,12 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
         break;
     case SY_GROUP_CONV:
-    case SY_GROUP_DEPTHWISE:
-        group->groups[0] = (uint32_t)ceil_div(p.rows, (uint64_t)variant->rows * (pixels ? variant->local[0] : 1));
+    case SY_GROUP_DEPTHWISE: /* images of more tiles than fit x go on in z, behind the groups of channels */
+        fold(group, limits, ceil_div(p.rows, (uint64_t)variant->rows * (pixels ? variant->local[0] : 1)));
+        group->groups[2] =
+            group->groups[1] * (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
         group->groups[1] =
             (uint32_t)ceil_div(p.columns, tile || pixels ? variant->columns : variant->columns * variant->local[0]);
-        group->groups[2] = (uint32_t)(count_of(plan->graph, group->anchors[0]) / (p.rows * p.columns));
         break;
     case SY_GROUP_GROUPED_MATMUL:
         if (!grouped(plan, group, variant,

@@ -48,8 +48,8 @@ sy_value sy_unet_group_norm(sy_graph *g, const sy_network_config *c, sy_value x,
 {
     sy_type type = SY_T(c->dtype, sy_unet_channels(g, x));
     sy_scope_push(g, "%s", name);
-    x = sy_mul(g, sy_group_norm(g, x, groups, eps), sy_zoo_param(g, "weight", type));
-    x = sy_add(g, x, sy_zoo_param(g, "bias", type));
+    sy_value scale = sy_zoo_param(g, "weight", type), shift = sy_zoo_param(g, "bias", type);
+    x = sy_group_norm_affine(g, x, groups, eps, scale, shift);
     sy_scope_pop(g);
     return x;
 }

@@ -180,6 +180,19 @@ static void test_conv(int32_t h, int32_t c, int32_t o, int32_t groups, int32_t s
     expect(name, g, anchored(groups == c && o == c ? SY_GROUP_DEPTHWISE : SY_GROUP_CONV, y, out), 0);
 }
 
+/* More tiles than a dispatch has workgroups in x. */
+static void test_long_conv(void)
+{
+    sy_graph *g = sy_graph_create("long");
+    sy_value y = sy_conv(g, in(g, "x", SY_T(SY_F32, 1, 4 * 65536 + 5, 4)), in(g, "w", SY_T(SY_F32, 2, 1, 4)),
+                         &(sy_attributes){.groups = 4});
+    expect("long depthwise", g, anchored(SY_GROUP_DEPTHWISE, y, y), 0);
+    g = sy_graph_create("long");
+    y = sy_conv(g, in(g, "x", SY_T(SY_F32, 1, 16 * 65536 + 9, 2)), in(g, "w", SY_T(SY_F32, 2, 1, 18)),
+                &(sy_attributes){.groups = 2});
+    expect("long, two groups", g, anchored(SY_GROUP_CONV, y, y), 0);
+}
+
 static void test_rows(int32_t r, int32_t n)
 {
     static const sy_op ops[] = {SY_OP_SOFTMAX,    SY_OP_LAYER_NORM,  SY_OP_RMS_NORM,  SY_OP_L2_NORMALISE,
@@ -339,6 +352,7 @@ int main(void)
         test_conv(9, 8, 8, 8, 2, 1, SY_F32);
         test_rows(5, 64);
         test_rows(9, 7);
+        test_long_conv();
         test_columns(9, 12);
         test_row_chains(9, 8, 2);
         test_row_chains(5, 7, 3);
