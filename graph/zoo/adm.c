@@ -72,7 +72,7 @@ static bool structure(const struct sy_safetensors *file, adm *a, sy_error *error
         if (first < 0 && ends_up(file, out))
             first = out;
     a->blocks = first < 0 ? out - 1 : first;
-    a->levels = out / (a->blocks + 1);
+    a->levels = a->blocks > 0 ? out / (a->blocks + 1) : 0;
     if (in > SY_UNET_MOST_BLOCKS || a->blocks < 1 || in != out || out != a->levels * (a->blocks + 1) ||
         a->levels > SY_UNET_MOST_LEVELS)
         return sy_fail(error, SY_CODE_INVALID_FILE,

@@ -281,9 +281,11 @@ static sy_value blocks(edm *e, sy_value x, int32_t side, sy_skips *skips, int32_
         snprintf(what, sizeof what, "block%d", k);
         if (!enter(e, side, what, "conv0.weight"))
             break;
-        if (skips && !e->n_kept)
+        if (skips && e->n_kept)
+            x = sy_skip_concat(e->g, skips, x, e->kept[--e->n_kept], level);
+        else if (skips)
             sy_fail(&e->g->error, SY_CODE_INVALID_FILE, "%.200s: there is no skip left for it.", e->g->scope);
-        x = block(e, skips ? sy_skip_concat(e->g, skips, x, e->kept[--e->n_kept], level) : x, SAME);
+        x = block(e, x, SAME);
         sy_scope_pop(e->g);
         if (!skips)
             keep(e, x);
