@@ -129,10 +129,12 @@ sy_val sy_pull_pool(sy_gen *gen, sy_value value, const sy_ix *index)
     sy_ix at[SY_MAX_RANK];
     uint32_t scope[SY_SPATIAL];
     if (limit && w.taps * 16 > limit) {
-        sy_gen_fail(gen,
-                    "a pool window of %lld pixels is more than the driver's loops can do; a mean over all of an "
-                    "image is reduce_mean",
+        if (!gen->failed)
+            sy_fail(gen->error, SY_CODE_UNAVAILABLE,
+                    "a pool window of %lld pixels is more than the driver's loops can do; a mean over all of an image "
+                    "is reduce_mean",
                     (long long)w.taps);
+        gen->failed = true;
         return zero;
     }
     if (lane_in(gen, index, 0, last - 1))
