@@ -254,10 +254,10 @@ static void check_run(const char *run, sy_vk_device *device)
 }
 
 static const char *const everywhere[] = {"adaptive", "dopri5", "ras"};
-static const char *const reference[] = {
-    "interval_sigma", "interval_steps", "midpoint", "rk4",        "edm",
-    "adaptive",       "dopri5",         "ras",      "ras_turned", "skip_cache",
-    "stg_residual",   "stg_attention",  "shortcut", "dpm_fast",   "dpm_fast_guided"};
+static const char *const reference[] = {"interval_sigma", "interval_steps", "midpoint", "rk4",        "edm",
+                                        "adaptive",       "dopri5",         "ras",      "ras_turned", "skip_cache",
+                                        "stg_residual",   "stg_attention",  "shortcut", "dpm_fast",   "dpm_fast_guided",
+                                        "ras_promoe"};
 
 static void test(sy_vk_device *device)
 {

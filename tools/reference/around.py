@@ -80,7 +80,7 @@ class Skipping(Network):
         z = self.patches(x)
         table = self.w.get("pos_embed")
         z = z + (table if table is not None else position_table(x.shape[2] // self.patch, z.shape[-1]))
-        z = self.run_blocks(z[:, self.active], c, [False], t)
+        z = self.run_blocks(z[:, self.active], c, [label == self.null], t)
         shift, scale = self.linear("final_layer.adaLN_modulation.1", c)[:, None].chunk(2, -1)
         z = self.linear("final_layer.linear", layer_norm(z) * (1 + scale) + shift)
         out = self.tokens_of(previous)
@@ -273,8 +273,10 @@ def skip_cache(make, x, n, interval, full_to):
 ROWS_SKIP = 5  # rows of the label in the fixture skip_dit
 
 
-def ras(net, x, label, steps, start, resets, ratio, scale=1.0, norm=False, high=1.0, starvation=0.1):
-    """Region-adaptive sampling of a flow by Euler's rule. The counter begins at minus the number of noise levels."""
+def ras(net, x, label, steps, start, resets, ratio, scale=1.0, norm=False, high=1.0, starvation=0.1, backward=False,
+        channels=3):
+    """Region-adaptive sampling of a flow by Euler's rule. The counter begins at minus the number of noise levels.
+    `backward`: the network is fed 1000 (1 - t) and gives the negative velocity (ProMoE)."""
     p, grid = net.patch, x.shape[2] // net.patch
     tokens = grid * grid
     caches, outs, skipped, margin = ({}, {}), [None, None], torch.full((tokens,), -float(steps + 1)), math.inf
@@ -282,7 +284,7 @@ def ras(net, x, label, steps, start, resets, ratio, scale=1.0, norm=False, high=
     labels = [label, ROWS - 1][:2 if scale != 1 else 1]
     active, history = None, []
     for k in range(steps):
-        t = torch.tensor([k / steps], dtype=torch.float64)
+        t = torch.tensor([1000 * (1 - k / steps) if backward else k / steps], dtype=torch.float64)
         partial = k >= start and k not in resets
         for h, y in enumerate(labels):
             net.cache, net.fill = caches[h], k == start - 1 or k in resets
@@ -291,7 +293,8 @@ def ras(net, x, label, steps, start, resets, ratio, scale=1.0, norm=False, high=
         net.active, net.fill = None, False
         v = outs[0][:, :CHANNELS]
         if scale != 1:
-            v = guided(v, outs[1][:, :CHANNELS], scale, 3)
+            v = guided(v, outs[1][:, :CHANNELS], scale, channels)
+        v = -v if backward else v
         history.append(sorted(active) if partial else list(range(tokens)))
         metric = ((1 / steps) * v[0]).square().sum(0).sqrt() if norm else ((1 / steps) * v[0]).std(0)
         metric = metric.reshape(grid, p, grid, p).permute(0, 2, 1, 3).reshape(tokens, p * p).mean(1)
@@ -337,7 +340,7 @@ def main():
     def record(name, network, sampler, steps, guidance, settings, label, sample, need=0.0, scale=1.0, objective=None):
         """sample(network, x of one picture, label) -> picture, or (picture, decisions, margin)."""
         kind = {"skip_dit": SkipDit, "shortcut": Shortcut}.get(network, Skipping)
-        net = kind(weights_of(network), "dit", PATCH, HEADS)
+        net = kind(weights_of(network), "promoe" if network == "promoe" else "dit", PATCH, HEADS)
         for seed in range(1, 400):
             x = noise(seed) * scale
             x = x.float().double()
@@ -405,6 +408,14 @@ def main():
            {"ras.ratio": "0.4", "ras.start": "1", "ras.resets": "4", "ras.metric": "norm", "ras.high": "0.5",
             "ras.starvation": "-0.5"}, two,
            of_ras(steps=6, start=1, resets=[4], ratio=0.4, scale=2.0, norm=True, high=0.5, starvation=-0.5), need=1e-3)
+    def of_promoe(net, x, y):
+        net.margin = math.inf
+        picture, decided, margin = of_ras(steps=4, start=1, resets=[], ratio=0.5, scale=1.5, backward=True,
+                                          channels=4)(net, x, y)
+        return picture, decided, min(margin, 10 * net.margin)
+
+    record("ras_promoe", "promoe", "euler", 4, 1.5, {"ras.ratio": "0.5", "ras.start": "1", "ras.resets": "0"}, two,
+           of_promoe, need=1e-3)
     record("stg_residual", "dit", "ddim", 4, 4.0, {"stg.layers": "1", "stg.scale": "0.8"}, two,
            lambda net, x, y: stg(net, x, 4, y, (1,), False, 4.0, 0.8))
     record("stg_attention", "dit", "ddim", 4, 1.0,
