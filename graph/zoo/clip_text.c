@@ -8,7 +8,6 @@
 #include "graph/zoo/networks.h"
 #include "graph/zoo/sd.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { MAX_LAYERS = 128, MAX_TOKENS = 4096 };
@@ -22,14 +21,6 @@ typedef struct encoder {
     bool quick;
 } encoder;
 
-/* f32[1,1,T,T]: 0 where a token may look, a number that no score makes up for where it would look ahead. */
-static sy_value future(sy_graph *g, int32_t tokens)
-{
-    sy_value from = sy_iota(g, SY_T(SY_I32, 1, 1, tokens, 1), 2), to = sy_iota(g, SY_T(SY_I32, 1, 1, 1, tokens), 3);
-    return sy_mul(g, sy_cast(g, sy_binary(g, SY_OP_LESS, from, to), SY_F32), sy_const(g, -1e30));
-}
-
-/* Scores of all pairs at once: a text is short and is encoded once. */
 static sy_value attention(const encoder *e, sy_value x)
 {
     sy_graph *g = e->layers.g;
@@ -40,9 +31,7 @@ static sy_value attention(const encoder *e, sy_value x)
     static const char *const names[] = {"q_proj", "k_proj", "v_proj"};
     for (int i = 0; i < 3; i++)
         part[i] = sy_layers_heads(&e->layers, sy_layers_linear(&e->layers, x, names[i], true), e->heads);
-    sy_value scores =
-        sy_mul(g, sy_matmul(g, part[0], part[1], true), sy_const(g, sqrt((double)e->heads / type.dim[2])));
-    sy_value y = sy_matmul(g, sy_row(g, SY_OP_SOFTMAX, sy_add(g, scores, future(g, type.dim[1])), 0), part[2], false);
+    sy_value y = sy_attention_full(g, &(sy_attention_params){.q = part[0], .k = part[1], .v = part[2], .causal = true});
     y = sy_reshape(g, sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3}), type);
     return sy_layers_linear(&e->layers, y, "out_proj", true);
 }

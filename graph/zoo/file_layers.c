@@ -1,6 +1,7 @@
 /* See the header. Everything that comes from the file is bounded here or checked by the op that gets it. */
 #include "graph/zoo/file_layers.h"
 
+#include "graph/zoo/conditional_conv.h"
 #include "graph/zoo/networks.h"
 
 #include <stdio.h>
@@ -43,19 +44,65 @@ int32_t sy_layers_dim(const sy_layers *l, sy_value x, int i)
     return t->dim[i < 0 ? t->rank - 1 : i];
 }
 
-static int32_t weight_rows(const sy_layers *l, const char *layer)
+sy_layers sy_layers_pruned(const sy_layers *l, const sy_units *out, const sy_units *in)
 {
-    char name[96];
-    snprintf(name, sizeof name, "%s.weight", layer);
-    return sy_layers_rows(l, name);
+    sy_layers pruned = *l;
+    pruned.out = out;
+    pruned.in = in;
+    return pruned;
+}
+
+/* The kept units of a weight's axis: runs of them, one after another. */
+static sy_value kept_part(sy_graph *g, sy_value w, int axis, const sy_units *units)
+{
+    if (!w || !units || units->n_kept == units->count)
+        return w;
+    int32_t size = g->nodes[w].type.dim[axis];
+    if (units->count < 1 || size % units->count || !units->n_kept) {
+        sy_fail(&g->error, SY_CODE_INVALID_FILE, "%s: %d channels cannot be pruned to %d of %d parts.", g->scope,
+                (int)size, (int)units->n_kept, (int)units->count);
+        return 0;
+    }
+    size /= units->count;
+    sy_value runs[SY_MAX_UNITS];
+    uint32_t n = 0;
+    for (int32_t i = 0; i < units->count; i++) {
+        int32_t first = i;
+        while (i < units->count && units->kept[i])
+            i++;
+        if (i > first)
+            runs[n++] = sy_slice_axis(g, w, axis, first * size, (i - first) * size);
+    }
+    return n == 1 ? runs[0] : sy_concat(g, runs, n, axis);
+}
+
+/* The parameter "weight" of the layer in scope, as the file has it but for what is pruned. */
+static sy_value weight_of(const sy_layers *l)
+{
+    sy_graph *g = l->g;
+    const sy_stored_tensor *t = sy_layers_find(l, "weight");
+    sy_type type;
+    if (!t) {
+        sy_layers_rows(l, "weight");
+        return 0;
+    }
+    if (!sy_stored_type(t, &type, &g->error))
+        return 0;
+    type.dtype = l->dtype;
+    sy_value w = kept_part(g, sy_param(g, "weight", type), 0, l->out);
+    return type.rank > 1 ? kept_part(g, w, 1, l->in) : w;
+}
+
+static sy_value bias_of(const sy_layers *l)
+{
+    return kept_part(l->g, sy_zoo_param(l->g, "bias", SY_T(l->dtype, sy_layers_rows(l, "bias"))), 0, l->out);
 }
 
 static sy_value affine(const sy_layers *l, sy_value x, const char *name)
 {
-    sy_type type = SY_T(l->dtype, sy_layers_dim(l, x, -1));
     sy_scope_push(l->g, "%s", name);
-    x = sy_mul(l->g, x, sy_zoo_param(l->g, "weight", type));
-    x = sy_add(l->g, x, sy_zoo_param(l->g, "bias", type));
+    x = sy_mul(l->g, x, sy_zoo_f32(l->g, weight_of(l)));
+    x = sy_add(l->g, x, bias_of(l));
     sy_scope_pop(l->g);
     return x;
 }
@@ -77,26 +124,41 @@ sy_value sy_layers_layer_norm(const sy_layers *l, sy_value x, const char *name, 
 
 sy_value sy_layers_linear(const sy_layers *l, sy_value x, const char *name, bool bias)
 {
-    return sy_linear(l->g, x, name, weight_rows(l, name), bias, l->dtype);
+    sy_graph *g = l->g;
+    sy_scope_push(g, "%s", name);
+    x = sy_matmul(g, x, weight_of(l), true);
+    x = bias ? sy_add(g, x, bias_of(l)) : x;
+    sy_scope_pop(g);
+    return x;
 }
 
 sy_value sy_layers_conv(const sy_layers *l, sy_value x, const char *name, int32_t kernel, int32_t stride)
 {
-    return sy_conv_layer(l->g, x, name, weight_rows(l, name), kernel, stride, kernel / 2, true, l->dtype);
+    sy_graph *g = l->g;
+    int32_t pad = kernel / 2;
+    sy_attributes a = {.stride = {stride, stride}, .pad = {pad, pad}, .pad_high = {pad, pad}};
+    sy_scope_push(g, "%s", name);
+    sy_value w = weight_of(l);
+    int rank = w ? g->nodes[w].type.rank : 4;
+    if (w && (rank < 4 || g->nodes[w].type.dim[rank - 1] != kernel))
+        sy_fail(&g->error, SY_CODE_INVALID_FILE, "%s.weight is not that of a %d x %d convolution.", g->scope,
+                (int)kernel, (int)kernel);
+    else if (rank == 5)
+        x = sy_conditional_conv(l, x, w, &a);
+    else
+        x = sy_add(g, sy_conv(g, x, sy_transpose(g, w, (const int32_t[]){2, 3, 1, 0}), &a), bias_of(l));
+    sy_scope_pop(g);
+    return x;
 }
 
 sy_value sy_layers_pointwise(const sy_layers *l, sy_value x, const char *name)
 {
     sy_graph *g = l->g;
-    char weight[96];
-    snprintf(weight, sizeof weight, "%s.weight", name);
-    const sy_stored_tensor *t = sy_layers_find(l, weight);
-    int32_t out = sy_layers_rows(l, weight), in = sy_layers_dim(l, x, -1);
-    if (t && t->rank == 2)
-        return sy_linear(g, x, name, out, true, l->dtype);
     sy_scope_push(g, "%s", name);
-    sy_value w = sy_reshape(g, sy_param(g, "weight", SY_T(l->dtype, out, in, 1, 1)), SY_T(l->dtype, out, in));
-    x = sy_add(g, sy_matmul(g, x, w, true), sy_zoo_param(g, "bias", SY_T(l->dtype, out)));
+    sy_value w = weight_of(l);
+    if (w && g->nodes[w].type.rank == 4)
+        w = sy_reshape(g, w, SY_T(l->dtype, g->nodes[w].type.dim[0], g->nodes[w].type.dim[1]));
+    x = sy_add(g, sy_matmul(g, x, w, true), bias_of(l));
     sy_scope_pop(g);
     return x;
 }
@@ -123,16 +185,20 @@ sy_value sy_layers_heads(const sy_layers *l, sy_value x, int32_t heads)
     return sy_transpose(g, x, (const int32_t[]){0, 2, 1, 3});
 }
 
-sy_value sy_layers_resnet(const sy_layers *l, sy_value x, sy_value time, double eps)
+sy_value sy_layers_resnet(const sy_layers *l, sy_value x, sy_value time, double eps, const sy_units *inner)
 {
     sy_graph *g = l->g;
-    sy_value h = sy_layers_conv(l, sy_silu(g, sy_layers_group_norm(l, x, "norm1", eps)), "conv1", 3, 1);
+    sy_layers first = sy_layers_pruned(l, inner, NULL), second = sy_layers_pruned(l, NULL, inner);
+    sy_value h = sy_layers_conv(&first, sy_silu(g, sy_layers_group_norm(l, x, "norm1", eps)), "conv1", 3, 1);
     if (time) {
-        sy_value t = sy_layers_linear(l, time, "time_emb_proj", true);
+        sy_value t = sy_layers_linear(&first, time, "time_emb_proj", true);
         h = sy_add(g, h, sy_reshape(g, t, SY_T(SY_F32, sy_layers_dim(l, t, 0), 1, 1, sy_layers_dim(l, t, -1))));
     }
-    h = sy_layers_conv(l, sy_silu(g, sy_layers_group_norm(l, h, "norm2", eps)), "conv2", 3, 1);
-    if (sy_layers_find(l, "conv_shortcut.weight") && h)
-        x = sy_reshape(g, sy_layers_pointwise(l, sy_layers_tokens(l, x), "conv_shortcut"), g->nodes[h].type);
+    first.groups = inner ? inner->n_kept : l->groups;
+    h = sy_layers_conv(&second, sy_silu(g, sy_layers_group_norm(&first, h, "norm2", eps)), "conv2", 3, 1);
+    if (sy_layers_find(l, "conv_shortcut.weight") && h) {
+        const sy_type type = g->nodes[h].type; /* a copy: adding nodes moves them */
+        x = sy_reshape(g, sy_layers_pointwise(l, sy_layers_tokens(l, x), "conv_shortcut"), type);
+    }
     return sy_add(g, x, h);
 }

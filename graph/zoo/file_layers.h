@@ -7,11 +7,20 @@
 #include "graph/import/safetensors.h"
 #include "graph/zoo/zoo.h"
 
+/* Channels, heads or other equal parts of a weight's dimension, of which only some are kept: networks that are pruned
+ * when their weights are loaded. */
+enum { SY_MAX_UNITS = 256 };
+typedef struct sy_units {
+    int32_t count, n_kept;
+    bool kept[SY_MAX_UNITS];
+} sy_units;
+
 typedef struct sy_layers {
     sy_graph *g;
     const struct sy_safetensors *file;
-    sy_dtype dtype; /* of every weight */
-    int32_t groups; /* of group norms */
+    sy_dtype dtype;           /* of every weight */
+    int32_t groups;           /* of group norms */
+    const sy_units *out, *in; /* what is kept of the channels that layers give and read; NULL: all. Norms: out. */
 } sy_layers;
 
 /* The tensor of that name in the graph's scope, or NULL. */
@@ -36,8 +45,11 @@ sy_value sy_layers_pointwise(const sy_layers *l, sy_value x, const char *name);
 sy_value sy_layers_tokens(const sy_layers *l, sy_value image);           /* [N,H,W,C] -> [N,H W,C] */
 sy_value sy_layers_heads(const sy_layers *l, sy_value x, int32_t heads); /* [N,T,h d] -> [N,h,T,d] */
 
-/* norm1, silu, conv1 (+ time, [N or 1,1,1,C], may be 0), norm2, silu, conv2, and the shortcut where there is one.
- * `time` is fed to time_emb_proj. */
-sy_value sy_layers_resnet(const sy_layers *l, sy_value x, sy_value time, double eps);
+/* The layers with only some of the outputs, or inputs, or all of both (NULL). */
+sy_layers sy_layers_pruned(const sy_layers *l, const sy_units *out, const sy_units *in);
+
+/* norm1, silu, conv1 (+ `time`, may be 0, through time_emb_proj), norm2, silu, conv2, and the shortcut where there is
+ * one. `inner`: the groups of norm2, and with them of conv1's channels, that are kept; NULL: all. */
+sy_value sy_layers_resnet(const sy_layers *l, sy_value x, sy_value time, double eps, const sy_units *inner);
 
 #endif

@@ -66,6 +66,7 @@ bool sy_sd_unet_configure(const struct sy_safetensors *file, sy_network_config *
 sy_value sy_sd_unet_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs);
 
 bool sy_sd_vae_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
+bool sy_aptp_router_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 bool sy_clip_text_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);
 
 bool sy_v_moe_build(sy_graph *g, const struct sy_safetensors *file, int32_t batch, sy_error *error);

@@ -49,7 +49,7 @@ static sy_value resnets(const sy_layers *l, sy_value x, bool middle)
         sy_scope_push(l->g, "resnets.%d", j);
         bool there = sy_layers_find(l, "conv1.weight");
         if (there)
-            x = sy_layers_resnet(l, x, 0, 1e-6);
+            x = sy_layers_resnet(l, x, 0, 1e-6, NULL);
         sy_scope_pop(l->g);
         if (!there)
             break;
@@ -73,7 +73,8 @@ sy_value sy_vae_decode(sy_graph *g, const struct sy_safetensors *file, sy_value 
     sy_value x = sy_mul(g, sy_transpose(g, latent, (const int32_t[]){0, 2, 3, 1}), sy_const(g, 1 / factor));
     if (!x)
         return 0;
-    x = sy_reshape(g, sy_layers_pointwise(&l, sy_layers_tokens(&l, x), "post_quant_conv"), g->nodes[x].type);
+    const sy_type type = g->nodes[x].type;
+    x = sy_reshape(g, sy_layers_pointwise(&l, sy_layers_tokens(&l, x), "post_quant_conv"), type);
     sy_scope_push(g, "decoder");
     x = sy_layers_conv(&l, x, "conv_in", 3, 1);
     sy_scope_push(g, "mid_block");

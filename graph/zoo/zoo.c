@@ -55,6 +55,7 @@ const sy_graph_network sy_zoo_graph_networks[] = {
     {"biformer", "BiFormer: a pyramid whose image regions attend to the regions of the nearest mean keys",
      sy_biformer_build},
     {"sd-vae-decoder", "the decoder of Stable Diffusion's autoencoder: latents to pictures", sy_sd_vae_build},
+    {"aptp-router", "APTP's prompt router: which architecture code a prompt takes", sy_aptp_router_build},
     {"clip-text", "CLIP's text encoder: tokens to the hidden states that cross-attention reads", sy_clip_text_build},
     {"spargeattn", "SpargeAttn: a layer of attention over the key blocks that mean queries and keys predict",
      sy_spargeattn_build},
