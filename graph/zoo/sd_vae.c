@@ -3,7 +3,7 @@
  *
  * Metadata, for what shapes do not say: switchyard.vae.scaling_factor (0.18215), by which latents are divided first;
  * switchyard.vae.norm_groups (32); switchyard.image_size, side of the latent (64). Attention under its present names
- * (to_q …), the older ones (query …) and those of the first release (q …, as convolutions). */
+ * (to_q …) or the older ones (query …). */
 #include "graph/zoo/file_layers.h"
 #include "graph/zoo/networks.h"
 #include "graph/zoo/sd.h"
@@ -13,17 +13,12 @@
 
 enum { MAX_LEVELS = 8, MAX_LAYERS = 16 };
 
-/* Which of the names the file has in this scope; the first if none. */
-static const char *name_of(const sy_layers *l, const char *a, const char *b, const char *c)
+/* The present name of a layer, or the older one where the file has that. */
+static const char *name_of(const sy_layers *l, const char *name, const char *older)
 {
-    const char *const names[] = {a, b, c};
     char weight[64];
-    for (int i = 0; i < 3; i++) {
-        snprintf(weight, sizeof weight, "%s.weight", names[i]);
-        if (sy_layers_find(l, weight))
-            return names[i];
-    }
-    return a;
+    snprintf(weight, sizeof weight, "%s.weight", older);
+    return sy_layers_find(l, weight) ? older : name;
 }
 
 static sy_value attention(const sy_layers *l, sy_value x)
@@ -32,13 +27,13 @@ static sy_value attention(const sy_layers *l, sy_value x)
     if (!x)
         return 0;
     const sy_type image = g->nodes[x].type;
-    sy_value u = sy_layers_tokens(l, sy_layers_group_norm(l, x, name_of(l, "group_norm", "norm", "norm"), 1e-6));
-    sy_value q = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_q", "query", "q")), 1);
-    sy_value k = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_k", "key", "k")), 1);
-    sy_value v = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_v", "value", "v")), 1);
+    sy_value u = sy_layers_tokens(l, sy_layers_group_norm(l, x, "group_norm", 1e-6));
+    sy_value q = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_q", "query")), 1);
+    sy_value k = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_k", "key")), 1);
+    sy_value v = sy_layers_heads(l, sy_layers_pointwise(l, u, name_of(l, "to_v", "value")), 1);
     sy_value y = sy_attention(g, q, k, v, 1 / sqrt(image.dim[3]));
     y = sy_reshape(g, y, SY_T(SY_F32, image.dim[0], image.dim[1] * image.dim[2], image.dim[3]));
-    y = sy_layers_pointwise(l, y, name_of(l, "to_out.0", "proj_attn", "proj_out"));
+    y = sy_layers_pointwise(l, y, name_of(l, "to_out.0", "proj_attn"));
     return sy_add(g, x, sy_reshape(g, y, image));
 }
 

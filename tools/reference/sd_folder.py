@@ -4,7 +4,8 @@ tests/run/sd_folder/{model_index.json,unet,vae,text_encoder,tokenizer,scheduler}
 
     python3 tools/reference/sd_folder.py        (torch, tokenizers)
 
-The U-Net is f16 in two files with an index, the text encoder f16, the autoencoder f32. expected.safetensors has "picture"
+The U-Net is f16 in two files with an index, the text encoder f16, the autoencoder f32 under
+older names. expected.safetensors has "picture"
 [2,3,12,12], two prompts with the seeds 5 and 6, a negative text, guidance 3, four steps of DDIM; "plain", the same without
 guidance; "pladis" and "nag", the first with that setting.
 """
@@ -63,6 +64,10 @@ def write_folder(unet, vae, text, vocabulary):
         write_weights(f"unet/{file}", {n: unet[n] for n in part})
     write_json("unet/diffusion_pytorch_model.safetensors.index.json",
                {"metadata": {}, "weight_map": {n: files[i >= half] for i, n in enumerate(names)}})
+    for name in list(vae):  # as files of before diffusers 0.17 name them
+        for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            if f"attentions.0.{new}." in name:
+                vae[name.replace(new, old)] = vae.pop(name)
     write_weights("vae/diffusion_pytorch_model.safetensors", vae)
     write_weights("text_encoder/model.safetensors", text)
     write_json("tokenizer/vocab.json", vocabulary)
@@ -99,7 +104,7 @@ def main():
     unet = sd.half(fixture.draw_all(sd_shapes.unet((8,), (True,), 1, CONTEXT), 21))
     vae = fixture.draw_all(sd_shapes.decoder((8, 12), 1), 22)
     text = sd.half(fixture.draw_all(sd_shapes.text(len(vocabulary), CONTEXT, 2, 24, TOKENS), 23))
-    write_folder(unet, vae, text, vocabulary)
+    write_folder(unet, dict(vae), text, vocabulary)
 
     ids = [clip_tokens.encode(tokenizer, vocabulary, p, TOKENS)[0] for p in [*PROMPTS, NEGATIVE, NEGATIVE]]
     hidden = sd_layers.encode_text(text, torch.tensor(ids), HEADS)
