@@ -64,6 +64,7 @@ static void test_device(const char *device, sy_model *model, const sy_safetensor
         return;
     check_run(device, model, expected, "plain", 1, NULL);
     check_run(device, model, expected, "pladis", 3, &(sy_named_setting){"pladis", "2,1.5"});
+    check_run(device, model, expected, "nag_guided", 3, &(sy_named_setting){"nag", "3,2.5,0.5"});
     check_run(device, model, expected, "nag", 1, &(sy_named_setting){"nag", "3,2.5,0.5"});
 }
 

@@ -7,7 +7,7 @@ tests/run/sd_folder/{model_index.json,unet,vae,text_encoder,tokenizer,scheduler}
 The U-Net is f16 in two files with an index, the text encoder f16, the autoencoder f32 under
 older names. expected.safetensors has "picture"
 [2,3,12,12], two prompts with the seeds 5 and 6, a negative text, guidance 3, four steps of DDIM; "plain", the same without
-guidance; "pladis" and "nag", the first with that setting.
+guidance; "pladis", "nag" and "nag_guided" with that setting.
 """
 import json
 import os
@@ -115,6 +115,7 @@ def main():
         "picture": (GUIDANCE, None),
         "plain": (1, None),
         "pladis": (GUIDANCE, lambda: sd.Pladis(2)),
+        "nag_guided": (GUIDANCE, lambda: sd.Nag(negative, 3, 2.5, 0.5)),
         "nag": (1, lambda: sd.Nag(negative, 3, 2.5, 0.5)),
     }
     out = {}
