@@ -124,6 +124,9 @@ static bool write_inputs(const sy_pipeline *p, const sy_generate_params *params,
     return (!p->model->tokenizer && c->text_tokens
                 ? sy_fail(error, SY_CODE_INVALID_ARGUMENT,
                           "this file has a text encoder but no tokenizer: open the folder it belongs to")
+            : c->context_tokens && !c->text_tokens
+                ? sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                          "this file has no text encoder: open the folder it belongs to")
             : c->text_tokens ? write_texts(p, params, error)
             : c->words       ? write_words(p, params, error)
             : c->label_rows  ? write_labels(p, params, error)

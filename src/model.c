@@ -6,7 +6,6 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MOST_PROMPTS = 100000 };
 
@@ -63,16 +62,14 @@ static bool list_prompts(sy_model *m, sy_error *error)
 /* A file, or a folder in the layout of diffusers with its tokenizer. */
 static bool open_file(sy_model *m, const char *path, sy_error *error)
 {
-    struct stat facts;
-    if (stat(path, &facts) || !S_ISDIR(facts.st_mode)) {
-        m->file = sy_safetensors_open(path, 0, error);
+    bool folder;
+    m->file = sy_model_file_open(path, 0, &folder, error);
+    if (!m->file || !folder)
         return m->file;
-    }
     char *tokenizer = sy_arena_printf(&m->arena, "%s/tokenizer", path);
     if (!tokenizer)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a model");
-    m->file = sy_sd_folder_open(path, error);
-    m->tokenizer = m->file ? sy_clip_tokenizer_open(tokenizer, error) : NULL;
+    m->tokenizer = sy_clip_tokenizer_open(tokenizer, error);
     return m->tokenizer;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_JSON = 16 << 20, MAX_PATH = 4096, MAX_PARTS = 64, MAX_FACTS = 32, FACT = 96 };
@@ -259,4 +260,13 @@ sy_safetensors *sy_sd_folder_open(const char *path, sy_error *error)
             sy_safetensors_close(&f->parts[i]);
     free(f);
     return file;
+}
+
+sy_safetensors *sy_model_file_open(const char *path, unsigned flags, bool *is_folder, sy_error *error)
+{
+    struct stat facts;
+    bool found = !stat(path, &facts) && S_ISDIR(facts.st_mode);
+    if (is_folder)
+        *is_folder = found;
+    return found ? sy_sd_folder_open(path, error) : sy_safetensors_open(path, flags, error);
 }

@@ -5,7 +5,7 @@
 #include "src/sample/sampling.h"
 
 #include "graph/base/file.h"
-#include "graph/import/safetensors.h"
+#include "graph/import/sd_folder.h"
 #include "graph/ir/document.h"
 #include "graph/program.h"
 
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/stat.h>
 #include <time.h>
 
 static const char command[] = "compile";
@@ -24,8 +25,8 @@ static const char help[] =
     "usage: switchyard compile FILE [OPTIONS]\n"
     "       switchyard compile --ops\n"
     "\n"
-    "FILE is a graph in the text form, or a .safetensors model, of which one step of sampling is compiled, or the "
-    "whole\n"
+    "FILE is a graph in the text form, or a .safetensors model or folder, of which one step of sampling is "
+    "compiled, or the whole\n"
     "network if it is none that is sampled.\n"
     "\n"
     "  --print              print the graph as it goes in\n"
@@ -217,7 +218,8 @@ typedef struct source {
 static bool is_model(const char *path)
 {
     size_t n = strlen(path);
-    return n > 12 && !strcmp(path + n - 12, ".safetensors");
+    struct stat facts;
+    return (n > 12 && !strcmp(path + n - 12, ".safetensors")) || (!stat(path, &facts) && S_ISDIR(facts.st_mode));
 }
 
 static bool open_source(const options *o, source *s, sy_error *error)
@@ -232,7 +234,7 @@ static bool open_source(const options *o, source *s, sy_error *error)
         return s->graph != NULL;
     }
     sy_network_config config;
-    sy_safetensors *file = sy_safetensors_open(o->file, SY_SAFETENSORS_HEADER_ONLY, error);
+    sy_safetensors *file = sy_model_file_open(o->file, SY_SAFETENSORS_HEADER_ONLY, NULL, error);
     if (file && sy_zoo_graph_network_of(file)) {
         s->graph = sy_zoo_file_graph(file, o->model.count ? (int32_t)o->model.count : 1, error);
         sy_safetensors_close(&file);

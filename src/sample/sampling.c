@@ -227,7 +227,7 @@ bool sy_sampling_make(const sy_network_config *config, const sy_pipeline_params 
     if (s->count > 1024)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT, "%u pictures at once are too many: 1024 is the most", s->count);
     bool ok = take_settings(s, p, &settings, error) && settle_guidance(s, p, error) && make_table(s, p, error);
-    s->negative = s->config.text_tokens && sy_setting_text(&s->config, "nag");
+    s->negative = s->config.context_tokens && sy_setting_text(&s->config, "nag");
     s->batch = (int32_t)s->count * (s->guided || s->negative ? 2 : 1);
     ok = ok && sy_run_plan_make(s, &plan, error);
     s->adaptive = plan.skips;

@@ -166,15 +166,17 @@ static sy_value label_part(sy_graph *g, const sy_step_graph_params *p, const cha
     return rows == batch ? all : sy_slice_axis(g, all, 0, 0, batch);
 }
 
-static sy_value context_state(sy_graph *g, const sy_step_graph_params *p)
+/* What the init graph encodes; without an encoder it is given. */
+static sy_value context_of(sy_graph *g, const sy_step_graph_params *p)
 {
-    return sy_state(g, "context", SY_T(SY_F32, p->label_rows, p->context_tokens, p->context_width));
+    sy_type type = SY_T(SY_F32, p->label_rows, p->context_tokens, p->context_width);
+    return p->text_tokens ? sy_state(g, "context", type) : sy_input(g, "context", type);
 }
 
 static void take_context(sy_graph *g, const sy_step_graph_params *p, int32_t batch, sy_zoo_inputs *in)
 {
     int32_t count = sy_step_count(p);
-    sy_value all = context_state(g, p);
+    sy_value all = context_of(g, p);
     in->context = p->label_rows == batch ? all : sy_slice_axis(g, all, 0, 0, batch);
     if (p->negative)
         in->negative_context = sy_slice_axis(g, all, 0, count, count);
@@ -190,7 +192,7 @@ sy_value sy_step_evaluate(sy_graph *g, const sy_step_graph_params *p, sy_value x
     in.x = sy_step_halves(g, p, fed);
     if (!p->unlabelled)
         in.label = label_part(g, p, "label", SY_I32, batch);
-    if (p->text_tokens)
+    if (p->context_tokens)
         take_context(g, p, batch, &in);
     if (p->words > 0)
         in.label_weights = label_part(g, p, "label_weights", SY_F32, batch);
@@ -282,7 +284,7 @@ sy_graph *sy_init_graph_build(const sy_step_graph_params *p, const sy_skip_param
     sy_state(g, "x", type);
     sy_carry(g, "x", p->first_noise > 0 && p->first_noise != 1 ? sy_mul(g, noise, sy_const(g, p->first_noise)) : noise);
     if (p->text_tokens) {
-        context_state(g, p);
+        context_of(g, p);
         sy_value tokens = sy_input(g, "tokens", SY_T(SY_I32, p->label_rows, p->text_tokens));
         sy_carry(g, "context", p->encode(p->context, g, tokens));
     }

@@ -35,7 +35,7 @@ typedef struct sy_step_graph_params {
     int32_t label_rows;   /* of the inputs; 0: as many as the network runs on */
     bool unlabelled;      /* the network takes no label */
     int32_t text_tokens;  /* conditioned by texts: so many tokens; else 0 */
-    int32_t context_tokens, context_width; /* what the encoder makes of them */
+    int32_t context_tokens, context_width; /* what the encoder makes of them; without one the input "context" */
     bool negative;           /* the network takes the negative texts' context too: rows count … 2 count - 1 */
     bool guided;             /* batch of two halves; else the conditional half alone */
     int32_t guided_channels; /* guidance on the first so many channels, the rest conditional; 0: on all */
