@@ -109,9 +109,8 @@ static sy_value affine(const sy_layers *l, sy_value x, const char *name)
 
 sy_value sy_layers_group_norm(const sy_layers *l, sy_value x, const char *name, double eps)
 {
-    sy_type type = SY_T(l->dtype, sy_layers_dim(l, x, -1));
     sy_scope_push(l->g, "%s", name);
-    sy_value scale = sy_zoo_param(l->g, "weight", type), shift = sy_zoo_param(l->g, "bias", type);
+    sy_value scale = sy_zoo_f32(l->g, weight_of(l)), shift = bias_of(l);
     x = sy_group_norm_affine(l->g, x, l->groups, eps, scale, shift);
     sy_scope_pop(l->g);
     return x;
