@@ -10,7 +10,13 @@
 #include <string.h>
 
 enum { CELL = 128, GAP = 8, TITLE = 14, BARS = 28, LINES = 2 * 10, MARGIN = 10, STRIP = 12, CURVE = 24 };
-enum { MOST_ROUTES = 16, MOST_HEATS = 4, MOST_STRIP = 1200 }; /* columns of maps; pixels of the strip of evaluations */
+enum {
+    MOST_ROUTES = 16,
+    MOST_HEATS = 4,
+    MOST_ENERGIES = 32,
+    ENERGY = 9,
+    MOST_STRIP = 1200
+}; /* columns of maps; pixels of the strip of evaluations */
 
 static const sy_colour paper = {250, 250, 248}, ink = {40, 40, 40}, faint = {150, 150, 150}, nobody = {0, 0, 0};
 
@@ -24,8 +30,8 @@ typedef struct sheet {
     const sy_result *result;
     uint32_t picture, n_rows, n_routes;
     const sy_tap_result **routes;
-    const sy_tap_result *preview, *velocity, *guidance, *skipped, *heats[MOST_HEATS];
-    uint32_t n_heats;
+    const sy_tap_result *preview, *velocity, *guidance, *skipped, *heats[MOST_HEATS], *energies[MOST_ENERGIES];
+    uint32_t n_heats, n_energies;
     sy_canvas canvas;
     int32_t *owner;
     uint32_t *load;
@@ -131,7 +137,7 @@ static uint32_t strip_box(const sheet *s)
 
 static uint32_t strip_height(const sheet *s)
 {
-    return s->result->n_evaluations ? STRIP + CURVE + 2 * TITLE + GAP : 0;
+    return s->result->n_evaluations ? STRIP + CURVE + 2 * TITLE + GAP + s->n_energies * ENERGY : 0;
 }
 
 /* The number a tap f32[count] has for the picture in a row; 0 where there is none. */
@@ -150,6 +156,32 @@ static void draw_curve(sheet *s, const sy_tap_result *t, double most, uint32_t y
     }
 }
 
+/* A row of boxes for each skip connection, one an evaluation: how strong what comes over the skip is beside what it
+ * joins, light for weak, dark for the strongest of all. */
+static void draw_energies(sheet *s, uint32_t y)
+{
+    const sy_result *r = s->result;
+    uint32_t box = strip_box(s);
+    float most = 0;
+    for (int turn = 0; turn < 2; turn++) /* first the strongest is looked for */
+        for (uint32_t k = 0; k < s->n_energies; k++) {
+            const sy_tap_result *t = s->energies[k];
+            uint64_t numbers = t->array.bytes / t->evaluations / 4;
+            for (uint32_t i = 0; i < r->n_evaluations; i++) {
+                if (r->evaluations[i].row >= t->evaluations)
+                    continue;
+                float e = ((const float *)t->array.data)[r->evaluations[i].row * numbers + s->picture];
+                most = turn == 0 && e > most ? e : most;
+                uint8_t light = (uint8_t)(240 - 200 * (most > 0 && e > 0 ? e / most : 0));
+                if (turn)
+                    sy_canvas_box(&s->canvas, MARGIN + i * box, y + k * ENERGY, box > 2 ? box - 1 : box, ENERGY - 1,
+                                  (sy_colour){light, light, 240});
+            }
+            if (turn)
+                sy_canvas_text(&s->canvas, MARGIN + r->n_evaluations * box + 6, y + k * ENERGY, t->name, ink);
+        }
+}
+
 /* All evaluations in a row, and the sizes of velocity and guidance below. */
 static void draw_strip(sheet *s, uint32_t y)
 {
@@ -165,6 +197,7 @@ static void draw_strip(sheet *s, uint32_t y)
     }
     draw_curve(s, s->velocity, most, y + STRIP + 2, faint);
     draw_curve(s, s->guidance, most, y + STRIP + 2, kind_colours[GUIDED]);
+    draw_energies(s, y + STRIP + CURVE + TITLE + 6);
     for (int k = 0; k < KINDS; k++) {
         if (!(seen >> k & 1))
             continue;
@@ -321,6 +354,14 @@ static bool is_tap(const sy_tap_result *t, const char *name, uint64_t bytes)
            t->array.bytes == t->evaluations * bytes;
 }
 
+/* A number a sample, the conditional ones first. */
+static bool is_energy(const sy_result *r, const sy_tap_result *t)
+{
+    size_t n = strlen(t->name), end = sizeof "skip_energy" - 1;
+    return !t->is_route && n >= end && !strcmp(t->name + n - end, "skip_energy") && t->array.type == SY_ARRAY_F32 &&
+           t->evaluations && t->array.bytes / t->evaluations >= 4 * (uint64_t)r->count;
+}
+
 /* Maps of the picture's size; that of the velocity itself says little beside the preview. */
 static bool is_map(const sy_tap_result *t, uint64_t bytes)
 {
@@ -345,6 +386,8 @@ static uint32_t find_taps(sheet *s)
                 targets = t->targets > targets ? t->targets : targets;
         } else if (is_tap(t, "preview", 4 * picture * r->count)) {
             s->preview = t;
+        } else if (s->n_energies < MOST_ENERGIES && is_energy(r, t)) {
+            s->energies[s->n_energies++] = t;
         } else if (s->n_heats < MOST_HEATS && is_map(t, 4 * picture * r->count)) {
             s->heats[s->n_heats++] = t;
         } else if (is_tap(t, "velocity", 4 * (uint64_t)r->count)) {
@@ -375,6 +418,7 @@ static bool prepare(sheet *s, uint32_t most_rows, uint32_t *targets, sy_error *e
     uint32_t columns = s->n_routes + s->n_heats + (s->skipped != NULL) + 1, legend = 2 * MARGIN + *targets * 30;
     uint32_t width = 2 * MARGIN + columns * (s->side + GAP), strip = 2 * MARGIN + r->n_evaluations * strip_box(s);
     width = width > legend ? width : legend;
+    strip += s->n_energies ? 240 : 0; /* their names */
     width = width > strip ? width : strip;
     s->canvas = sy_canvas_create(width > 480 ? width : 480,
                                  2 * MARGIN + 2 * TITLE + strip_height(s) + s->n_rows * cell_height(s) + 12, paper);
