@@ -2,6 +2,7 @@
  * for is held against the file in the end (sy_zoo_check_file). */
 #include "graph/zoo/unet_parts.h"
 #include "graph/import/safetensors.h"
+#include "graph/zoo/cross_attention.h"
 #include "graph/zoo/networks.h"
 
 #include <math.h>
@@ -116,8 +117,13 @@ sy_value sy_unet_attention(sy_graph *g, const sy_network_config *c, sy_value u, 
     sy_value y = pointwise(g, c, sy_reshape(g, u, SY_T(SY_F32, n, tokens, width)), qkv, 3 * width);
     if (!y)
         return 0;
-    y = sy_attention(g, member(g, y, 0, heads, d, order), member(g, y, 1, heads, d, order),
-                     member(g, y, 2, heads, d, order), 1 / sqrt(d));
-    y = sy_reshape(g, sy_transpose(g, y, (const int32_t[]){0, 2, 1, 3}), SY_T(SY_F32, n, tokens, width));
+    /* PLADIS stands for attention to a text in its paper; that of pixels to each other is extrapolated the same way. */
+    sy_cross_settings settings = sy_cross_settings_of(g, c);
+    sy_cross_attention attention = {.settings = &settings,
+                                    .q = member(g, y, 0, heads, d, order),
+                                    .k = member(g, y, 1, heads, d, order),
+                                    .v = member(g, y, 2, heads, d, order),
+                                    .scale = 1 / sqrt(d)};
+    y = sy_cross_attend(g, &attention);
     return sy_reshape(g, pointwise(g, c, y, proj, width), image);
 }

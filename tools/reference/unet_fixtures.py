@@ -21,6 +21,7 @@ ADMS = {
     "adm_words": dict(ADM, out=3, classes=len(WORDS) + 1, heads=2, order="new", patch=2),
     "adm_plain": dict(ADM, out=3, heads=1, scale_shift=False, updown=False),
     "skip_tuning": dict(ADM, mult=(1, 1, 1), attention=(), out=3, heads=2, tuning=TUNING),
+    "adm_pladis": dict(ADM, out=3, heads=2, pladis=2),
     "freeu": dict(ADM, out=3, heads=2, freeu=FREEU + (2,)),
     "freeu_levels": dict(ADM, mult=(1, 1), attention=(), out=3, heads=2, freeu=FREEU + (1,)),
 }
@@ -62,6 +63,7 @@ def adm(name):
     told |= {"num_heads": config["heads"]} if "heads" in config else {"num_head_channels": config["head_channels"]}
     told |= {"skip_tuning": ",".join(map(str, config["tuning"]))} if "tuning" in config else {}
     told |= {"freeu": ",".join(map(str, config["freeu"]))} if "freeu" in config else {}
+    told |= {"pladis": f"{config['pladis']},1.5"} if "pladis" in config else {}
     net = unets.ADM(w, **{k: v for k, v in config.items() if k not in ("channels", "out", "classes")})
     x = fixture.draw((2, 3, told["image_size"], told["image_size"]), "x")
     inputs, label = {"x": x, "time": exact([731, 3])}, None

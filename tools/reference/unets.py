@@ -38,15 +38,27 @@ def energy(h, skip):
     return skip.flatten(1).norm(dim=1) / h.flatten(1).norm(dim=1)
 
 
+def entmax15(score):
+    """max(score / 2 - t, 0) squared with sum 1; t lies in the half below the largest and is halved in on."""
+    z = score / 2 - score.amax(-1, keepdim=True) / 2
+    low, high = torch.full_like(z[..., :1], -1), torch.zeros_like(z[..., :1])
+    for _ in range(80):
+        t = (low + high) / 2
+        above = (z - t).clamp(min=0).square().sum(-1, keepdim=True) >= 1
+        low, high = torch.where(above, t, low), torch.where(above, high, t)
+    return (z - low).clamp(min=0).square()
+
+
 class ADM:
     """Weights w; config: mult, blocks, attention (levels), heads or head_channels, order, groups, patch, and the two
     variants of older models, scale_shift (else added) and updown (resampling residual blocks, else convolutions)."""
 
     def __init__(self, w, width, mult, blocks, attention, heads=0, head_channels=0, order="legacy", groups=32, patch=1,
-                 scale_shift=True, updown=True, tuning=None, freeu=None):
+                 scale_shift=True, updown=True, tuning=None, freeu=None, pladis=None):
         self.w, self.width, self.mult, self.blocks, self.attention = w, width, mult, blocks, attention
         self.heads, self.head_channels, self.order, self.groups, self.patch = heads, head_channels, order, groups, patch
         self.scale_shift, self.updown, self.tuning, self.freeu = scale_shift, updown, tuning, freeu
+        self.pladis = pladis
         self.taps = {}
 
     def conv(self, name, x, **how):
@@ -83,7 +95,10 @@ class ADM:
                 q, k, v = (qkv[:, (3 * i + j) * d:(3 * i + j + 1) * d] for j in range(3))
             else:
                 q, k, v = (qkv[:, j * c + i * d:j * c + (i + 1) * d] for j in range(3))
-            weight = ((q * d ** -0.25).transpose(1, 2) @ (k * d ** -0.25)).softmax(-1)
+            score = (q * d ** -0.25).transpose(1, 2) @ (k * d ** -0.25)
+            weight = score.softmax(-1)
+            if self.pladis:  # lambda entmax_1.5 + (1 - lambda) softmax; the threshold by bisection
+                weight = self.pladis * entmax15(score) + (1 - self.pladis) * weight
             outs.append(v @ weight.transpose(1, 2))
         y = F.conv1d(torch.cat(outs, 1), self.w[name + ".proj_out.weight"], self.w[name + ".proj_out.bias"])
         return x + y.view(n, c, height, width)
