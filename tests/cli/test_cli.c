@@ -173,6 +173,7 @@ static void test_generate(const char *device)
     CHECK_TEXT(png_text("two-1.png", "Title", 32), "red apple");
     CHECK(access("two.png", F_OK) != 0 && access("maps/map-0.png", R_OK) == 0 && access("maps/map-1.png", R_OK) == 0);
     CHECK(access("maps/routes.safetensors", R_OK) == 0 && access("taps.safetensors", R_OK) == 0);
+    CHECK(access("maps/steps.json", R_OK) == 0);
     CHECK(strstr(last.out, "two-1.png\n"));
     EXPECT("generate --prompt cat --steps 1 --out nowhere/x.png --device reference", 1, err, "nowhere/x.png");
     EXPECT("generate --list-prompts", 0, out, "cat");
