@@ -34,27 +34,31 @@ static bool single(const sy_sampling *s, const char *what, sy_error *error)
 
 static bool plan_guidance(const sy_sampling *s, sy_run_plan *plan, sy_error *error)
 {
-    double sigma[2] = {0}, steps[2] = {0};
-    int32_t n_sigma, n_steps;
+    double sigma[2], steps[2], time[2];
+    int32_t n_sigma, n_steps, n_time;
     if (!sy_zoo_numbers(&s->config, "guidance.sigma", sigma, 2, &n_sigma, error) ||
         !sy_zoo_numbers(&s->config, "guidance.steps", steps, 2, &n_steps, error) ||
+        !sy_zoo_numbers(&s->config, "guidance.time", time, 2, &n_time, error) ||
         !number(s, "guidance.rescale", 0, &plan->rescale, error))
         return false;
-    if (n_sigma == 1 || n_steps == 1 || (n_sigma && n_steps))
+    int32_t given = n_sigma + n_steps + n_time;
+    if (given && (given != 2 || n_sigma == 1 || n_steps == 1))
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
-                       "the interval of guidance is two numbers, of guidance.sigma or of guidance.steps");
-    if ((n_sigma || n_steps) && s->ode)
+                       "the interval of guidance is two numbers, of guidance.sigma, guidance.time or guidance.steps");
+    if (given && s->ode)
         return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
                        "dopri5 chooses its noise levels while it runs: an interval of guidance needs another sampler");
-    double first = 0, level = 0;
+    const sy_sampler_row *first = s->rows; /* of the running step */
     for (uint32_t k = 0; k < s->n_rows; k++) {
         const sy_sampler_row *row = &s->rows[k];
-        if (k == 0 || row->number != first) {
-            first = row->number;
-            level = row->sigma;
-        }
-        bool inside = n_sigma ? level > sigma[0] && level <= sigma[1]
-                              : !n_steps || (row->number >= steps[0] && row->number <= steps[1]);
+        first = row->number != first->number ? row : first;
+        bool inside = true;
+        if (n_sigma)
+            inside = first->sigma > sigma[0] && first->sigma <= sigma[1];
+        else if (n_time)
+            inside = first->t > time[0] && first->t <= time[1];
+        else if (n_steps)
+            inside = row->number >= steps[0] && row->number <= steps[1];
         plan->rows[k].guided = s->guided && inside;
     }
     return true;

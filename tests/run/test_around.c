@@ -257,7 +257,7 @@ static const char *const everywhere[] = {"adaptive", "dopri5", "ras"};
 static const char *const reference[] = {"interval_sigma", "interval_steps", "midpoint", "rk4",        "edm",
                                         "adaptive",       "dopri5",         "ras",      "ras_turned", "skip_cache",
                                         "stg_residual",   "stg_attention",  "shortcut", "dpm_fast",   "dpm_fast_guided",
-                                        "ras_promoe"};
+                                        "ras_promoe",     "interval_time"};
 
 static void test(sy_vk_device *device)
 {

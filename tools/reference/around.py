@@ -117,10 +117,11 @@ def euler(f, x, steps, on=lambda k, sigma: True):
     return x
 
 
-def midpoint(f, x, steps):
+def midpoint(f, x, steps, on=lambda t: True):
     h = 1 / steps
     for k in range(steps):
-        x = x + h * f(x + h / 2 * f(x, k * h), k * h + h / 2)
+        guide = on(k * h)  # one decision for both evaluations of the step
+        x = x + h * f(x + h / 2 * f(x, k * h, guide), k * h + h / 2, guide)
     return x
 
 
@@ -364,6 +365,9 @@ def main():
     within = lambda low, high: lambda k, sigma: low < sigma <= high
     record("interval_sigma", "sit_no_positions", "euler", 6, 3.0, {"guidance.sigma": "0.3,0.7"}, two,
            lambda net, x, y: euler(Run(net, y, 3.0), x, 6, within(0.3, 0.7)))
+
+    record("interval_time", "sit_no_positions", "midpoint", 4, 3.0, {"guidance.time": "0.2,0.5"}, two,
+           lambda net, x, y: midpoint(Run(net, y, 3.0), x, 4, lambda t: 0.2 < t <= 0.5))
 
     def ddim_interval(net, x, y):
         f = Run(net, y, 4.0)
