@@ -34,6 +34,7 @@ void place(out uint batch, out uint first, out uint end)
 //@section rows
 // No shared memory: an invocation makes @{rows} rows of @{vectors} vectors of columns, each in a register with a name
 // of its own; lanes lie along the columns, so that loads of A are the same for all lanes and those of B are of adjacent vectors.
+// broadcast: each lane of a subgroup of 8 loads another row of A and hands it to all, so no lane may have left.
 void main()
 {
     if (outside())
@@ -41,10 +42,17 @@ void main()
     uint batch, first, end;
     place(batch, first, end);
     uint n = COLUMN_GROUP * @{vectors}u * @{local_x}u + gl_LocalInvocationID.x;
+//@if broadcast
+//@for q rows8
+    uint own@{q} = source_row(min(first + 8u * @{q}u + gl_LocalInvocationID.x, end - 1u));
+//@end
+//@end
+//@if !broadcast
     if (n >= @{n4}u)
         return;
 //@for r rows
     uint row@{r} = source_row(min(first + @{r}u, end - 1u));
+//@end
 //@end
 //@for v vectors
     uint n@{v} = min(n + @{v}u * @{local_x}u, @{n4}u - 1u);
@@ -58,8 +66,18 @@ void main()
 //@end
 //@for p parts
     for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k++) {
+//@if broadcast
+//@for q rows8
+        vec4 eight@{q} = load_a@{p}(batch, own@{q}, k);
+//@end
+//@for r rows
+        vec4 a@{r} = subgroupShuffle(eight@{r_octo}, @{r_lane}u);
+//@end
+//@end
+//@if !broadcast
 //@for r rows
         vec4 a@{r} = load_a@{p}(batch, row@{r}, k);
+//@end
 //@end
 //@for w anchors
 //@for v vectors

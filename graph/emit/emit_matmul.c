@@ -189,6 +189,8 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
         {"rows", v->rows, NULL},
         {"vectors", v->columns / 4, NULL},
         {"rows4", v->rows / 4, NULL},
+        {"rows8", (v->rows + 7) / 8, NULL},
+        {"broadcast", v->subgroup != 0, NULL},
         {"columns4", v->columns / 4, NULL},
         {"local_x", v->local[0], NULL},
         {"local_y", v->local[1], NULL},
