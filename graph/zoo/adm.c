@@ -29,7 +29,8 @@ typedef struct adm {
     sy_graph *g;
     const sy_network_config *c;
     int32_t levels, blocks; /* residual blocks a level on the way down */
-    int32_t groups, patch, heads, head_channels;
+    sy_layers layers;
+    int32_t patch, heads, head_channels;
     sy_qkv_order order;
     sy_value condition; /* SiLU of time's and label's embedding, f32[1 or N, 4 width] */
 } adm;
@@ -85,7 +86,7 @@ static bool structure(const struct sy_safetensors *file, adm *a, sy_error *error
 static bool told(const struct sy_safetensors *file, adm *a, sy_network_config *c, sy_error *error)
 {
     const char *order = sy_zoo_metadata(file, "attention_order");
-    a->groups = 32;
+    a->layers.groups = 32;
     a->patch = 1;
     a->head_channels = 64;
     for (size_t i = 0; i < sizeof published / sizeof *published; i++)
@@ -103,7 +104,7 @@ static bool told(const struct sy_safetensors *file, adm *a, sy_network_config *c
                        order);
     if (order)
         a->order = strcmp(order, "new") ? SY_QKV_LEGACY : SY_QKV_NEW;
-    return sy_zoo_metadata_int(file, "norm_groups", 1, 1 << 16, &a->groups, error) &&
+    return sy_zoo_metadata_int(file, "norm_groups", 1, 1 << 16, &a->layers.groups, error) &&
            sy_zoo_metadata_int(file, "patch_size", 1, 64, &a->patch, error) &&
            sy_zoo_metadata_int(file, "num_heads", 1, 1 << 16, &a->heads, error) &&
            sy_zoo_metadata_int(file, "num_head_channels", 1, 1 << 16, &a->head_channels, error) &&
@@ -169,47 +170,49 @@ static sy_value resampled(const adm *a, sy_value x, resample to)
 static sy_value residual(const adm *a, sy_value x, resample to)
 {
     sy_graph *g = a->g;
-    const sy_network_config *c = a->c;
-    int32_t out = sy_unet_dim(g, c, "in_layers.2.weight", 0), told = sy_unet_dim(g, c, "emb_layers.1.weight", 0);
-    sy_value h = sy_silu(g, sy_unet_group_norm(g, c, x, "in_layers.0", a->groups, 1e-5));
-    h = sy_unet_conv(g, c, resampled(a, h, to), "in_layers.2", 1, true);
+    const sy_layers *l = &a->layers;
+    int32_t out = sy_layers_rows(l, "in_layers.2.weight"), told = sy_layers_rows(l, "emb_layers.1.weight");
+    sy_value h = sy_silu(g, sy_layers_group_norm(l, x, "in_layers.0", 1e-5));
+    h = sy_layers_conv(l, resampled(a, h, to), "in_layers.2", 3, 1);
     x = resampled(a, x, to);
-    sy_value e = sy_unet_pixel(g, sy_unet_linear(g, c, a->condition, "emb_layers.1", true));
+    sy_value e = sy_unet_pixel(l, sy_layers_linear(l, a->condition, "emb_layers.1", true));
     if (told == 2 * out) {
-        h = sy_unet_group_norm(g, c, h, "out_layers.0", a->groups, 1e-5);
+        h = sy_layers_group_norm(l, h, "out_layers.0", 1e-5);
         sy_value scale = sy_slice_axis(g, e, 3, 0, out), shift = sy_slice_axis(g, e, 3, out, out);
         h = sy_add(g, sy_mul(g, h, sy_add(g, scale, sy_const(g, 1))), shift);
     } else {
-        h = sy_unet_group_norm(g, c, sy_add(g, h, e), "out_layers.0", a->groups, 1e-5);
+        h = sy_layers_group_norm(l, sy_add(g, h, e), "out_layers.0", 1e-5);
     }
-    h = sy_unet_conv(g, c, sy_silu(g, h), "out_layers.3", 1, true);
-    if (sy_unet_has(g, c, "skip_connection.weight"))
-        x = sy_unet_conv(g, c, x, "skip_connection", 1, true);
+    h = sy_layers_conv(l, sy_silu(g, h), "out_layers.3", 3, 1);
+    if (sy_layers_find(l, "skip_connection.weight"))
+        x = sy_layers_conv(l, x, "skip_connection", 1, 1);
     return sy_add(g, x, h);
 }
 
 static sy_value attention(const adm *a, sy_value x)
 {
     sy_graph *g = a->g;
-    int32_t heads = a->heads ? a->heads : sy_unet_channels(g, x) / a->head_channels;
-    sy_value u = sy_unet_group_norm(g, a->c, x, "norm", a->groups, 1e-5);
-    return sy_add(g, x, sy_unet_attention(g, a->c, u, "qkv", "proj_out", heads, a->order));
+    const sy_layers *l = &a->layers;
+    int32_t heads = a->heads ? a->heads : sy_layers_dim(l, x, -1) / a->head_channels;
+    sy_value u = sy_layers_group_norm(l, x, "norm", 1e-5);
+    return sy_add(g, x, sy_unet_attention(l, a->c, u, "qkv", "proj_out", heads, a->order));
 }
 
 /* Element k of the block the scope is in, whichever it is; `to` is meant for residual blocks. 0: there is none. */
 static sy_value part(const adm *a, sy_value x, int k, resample to)
 {
     sy_graph *g = a->g;
+    const sy_layers *l = &a->layers;
     sy_value y = 0;
     sy_scope_push(g, "%d", k);
-    if (sy_unet_has(g, a->c, "in_layers.0.weight"))
+    if (sy_layers_find(l, "in_layers.0.weight"))
         y = residual(a, x, to);
-    else if (sy_unet_has(g, a->c, "qkv.weight"))
+    else if (sy_layers_find(l, "qkv.weight"))
         y = attention(a, x);
-    else if (sy_unet_has(g, a->c, "op.weight"))
-        y = sy_unet_conv(g, a->c, x, "op", 2, true);
-    else if (sy_unet_has(g, a->c, "conv.weight"))
-        y = sy_unet_conv(g, a->c, sy_upsample_nearest(g, x, 2), "conv", 1, true);
+    else if (sy_layers_find(l, "op.weight"))
+        y = sy_layers_conv(l, x, "op", 3, 2);
+    else if (sy_layers_find(l, "conv.weight"))
+        y = sy_layers_conv(l, sy_upsample_nearest(g, x, 2), "conv", 3, 1);
     sy_scope_pop(g);
     return y;
 }
@@ -231,22 +234,24 @@ static void condition(adm *a, const sy_zoo_inputs *in)
 {
     sy_graph *g = a->g;
     const sy_network_config *c = a->c;
+    const sy_layers *l = &a->layers;
     sy_value t = sy_zoo_time_features(g, in->time, sy_zoo_frequencies(g, c->width / 2, 10000, c->width / 2), false);
-    t = sy_silu(g, sy_unet_linear(g, c, t, "time_embed.0", true));
-    t = sy_unet_linear(g, c, t, "time_embed.2", true);
+    t = sy_silu(g, sy_layers_linear(l, t, "time_embed.0", true));
+    t = sy_layers_linear(l, t, "time_embed.2", true);
     if (c->label_rows)
         t = sy_add(g, t,
-                   sy_zoo_label_embedding(g, c, in, "label_emb.weight", sy_unet_dim(g, c, "time_embed.2.weight", 0)));
+                   sy_zoo_label_embedding(g, c, in, "label_emb.weight", sy_layers_rows(l, "time_embed.2.weight")));
     a->condition = sy_silu(g, t);
 }
 
 static sy_value body(const adm *a, sy_value x)
 {
     sy_graph *g = a->g;
+    const sy_layers *l = &a->layers;
     int32_t count = a->levels * (a->blocks + 1);
     sy_value kept[SY_UNET_MOST_BLOCKS + 1];
     sy_skips skips = sy_skips_of(g, a->c, a->levels);
-    kept[0] = x = sy_unet_conv(g, a->c, x, "input_blocks.0.0", 1, true);
+    kept[0] = x = sy_layers_conv(l, x, "input_blocks.0.0", 3, 1);
     for (int32_t i = 1; i < count && sy_graph_check(g, NULL); i++) {
         sy_scope_push(g, "input_blocks.%d", (int)i);
         kept[i] = x = block(a, x, (i - 1) % (a->blocks + 1) == a->blocks ? DOWN : SAME, SAME);
@@ -265,15 +270,15 @@ static sy_value body(const adm *a, sy_value x)
 
 sy_value sy_adm_build(sy_graph *g, const sy_network_config *config, const sy_zoo_inputs *inputs)
 {
-    adm a = {.g = g, .c = config};
+    adm a = {.g = g, .c = config, .layers = {.g = g, .file = config->file, .dtype = config->dtype}};
     sy_network_config sizes = {.width = config->width, .side = config->side};
     if (!structure(config->file, &a, &g->error) || !told(config->file, &a, &sizes, &g->error))
         return 0;
     condition(&a, inputs);
     sy_value x = sy_transpose(g, inputs->x, (const int32_t[]){0, 2, 3, 1});
     x = body(&a, a.patch > 1 ? sy_pixel_unshuffle(g, x, a.patch) : x);
-    x = sy_silu(g, sy_unet_group_norm(g, config, x, "out.0", a.groups, 1e-5));
-    x = sy_unet_conv(g, config, x, "out.2", 1, true);
+    x = sy_silu(g, sy_layers_group_norm(&a.layers, x, "out.0", 1e-5));
+    x = sy_layers_conv(&a.layers, x, "out.2", 3, 1);
     x = a.patch > 1 ? sy_pixel_shuffle(g, x, a.patch) : x;
     return x ? sy_transpose(g, x, (const int32_t[]){0, 3, 1, 2}) : 0;
 }

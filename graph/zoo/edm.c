@@ -28,6 +28,7 @@ enum { SONG_STEPS = 18, DHARIWAL_STEPS = 256, MOST_FILTER = 8 };
 typedef struct edm {
     sy_graph *g;
     const sy_network_config *c;
+    sy_layers layers;
     bool song;
     int32_t heads, head_channels;
     double scale, eps; /* of sums; of norms */
@@ -119,10 +120,11 @@ bool sy_dhariwal_configure(const struct sy_safetensors *file, sy_network_config 
 /* Side of the filter "<layer>resample_filter" [1,1,k,k]; without one, or with the plain mean's, 2. */
 static int32_t filter_side(const edm *e, const char *name)
 {
-    int32_t k = sy_unet_has(e->g, e->c, name) ? sy_unet_dim(e->g, e->c, name, 2) : 2;
+    const sy_stored_tensor *t = sy_layers_find(&e->layers, name);
+    int64_t k = t && t->rank == 4 ? t->dim[2] : 2;
     if (k > MOST_FILTER)
         sy_fail(&e->g->error, SY_CODE_INVALID_FILE, "%.200s.%s has %d x %d taps.", e->g->scope, name, (int)k, (int)k);
-    return k < 2 || k > MOST_FILTER ? 2 : k;
+    return k < 2 || k > MOST_FILTER ? 2 : (int32_t)k;
 }
 
 /* x through the filter, every channel by itself, at half or twice the side. Up: four times the filter over x with zeros
@@ -130,7 +132,7 @@ static int32_t filter_side(const edm *e, const char *name)
 static sy_value filtered(const edm *e, sy_value x, const char *name, resample to, int32_t pad)
 {
     sy_graph *g = e->g;
-    int32_t c = sy_unet_channels(g, x), k = filter_side(e, name);
+    int32_t c = sy_layers_dim(&e->layers, x, -1), k = filter_side(e, name);
     if (k == 2)
         return to == DOWN ? sy_pool(g, x, SY_POOL_MEAN, 2, 2, 0) : sy_upsample_nearest(g, x, 2);
     sy_value f = sy_zoo_param(g, name, SY_T(e->c->dtype, 1, 1, k, k));
@@ -152,8 +154,10 @@ static sy_value resampled(const edm *e, sy_value x, const char *name, resample t
 
 static sy_value norm(const edm *e, sy_value x, const char *name)
 {
-    int32_t groups = sy_unet_channels(e->g, x) / 4;
-    return sy_unet_group_norm(e->g, e->c, x, name, groups < 1 ? 1 : groups > 32 ? 32 : groups, e->eps);
+    int32_t groups = sy_layers_dim(&e->layers, x, -1) / 4;
+    sy_layers l = e->layers;
+    l.groups = groups < 1 ? 1 : groups > 32 ? 32 : groups;
+    return sy_layers_group_norm(&l, x, name, e->eps);
 }
 
 static sy_value sum(const edm *e, sy_value a, sy_value b)
@@ -166,25 +170,24 @@ static sy_value sum(const edm *e, sy_value a, sy_value b)
 static sy_value block(const edm *e, sy_value x, resample to)
 {
     sy_graph *g = e->g;
-    const sy_network_config *c = e->c;
-    int32_t out = sy_unet_dim(g, c, "conv0.weight", 0), told = sy_unet_dim(g, c, "affine.weight", 0);
+    int32_t out = sy_layers_rows(&e->layers, "conv0.weight"), told = sy_layers_rows(&e->layers, "affine.weight");
     sy_value h = resampled(e, sy_silu(g, norm(e, x, "norm0")), "conv0.resample_filter", to);
-    h = sy_unet_conv(g, c, h, "conv0", 1, true);
-    sy_value p = sy_unet_pixel(g, sy_unet_linear(g, c, e->condition, "affine", true));
+    h = sy_layers_conv(&e->layers, h, "conv0", 3, 1);
+    sy_value p = sy_unet_pixel(&e->layers, sy_layers_linear(&e->layers, e->condition, "affine", true));
     if (told == 2 * out) {
         sy_value scale = sy_slice_axis(g, p, 3, 0, out), shift = sy_slice_axis(g, p, 3, out, out);
         h = sy_add(g, sy_mul(g, norm(e, h, "norm1"), sy_add(g, scale, sy_const(g, 1))), shift);
     } else {
         h = norm(e, sy_add(g, h, p), "norm1");
     }
-    h = sy_unet_conv(g, c, sy_silu(g, h), "conv1", 1, true);
+    h = sy_layers_conv(&e->layers, sy_silu(g, h), "conv1", 3, 1);
     x = resampled(e, x, "skip.resample_filter", to);
-    if (sy_unet_has(g, c, "skip.weight"))
-        x = sy_unet_conv(g, c, x, "skip", 1, true);
+    if (sy_layers_find(&e->layers, "skip.weight"))
+        x = sy_layers_conv(&e->layers, x, "skip", 1, 1);
     x = sum(e, h, x);
-    if (sy_unet_has(g, c, "qkv.weight")) {
-        int32_t heads = e->heads ? e->heads : sy_unet_channels(g, x) / e->head_channels;
-        x = sum(e, sy_unet_attention(g, c, norm(e, x, "norm2"), "qkv", "proj", heads, SY_QKV_EDM), x);
+    if (sy_layers_find(&e->layers, "qkv.weight")) {
+        int32_t heads = e->heads ? e->heads : sy_layers_dim(&e->layers, x, -1) / e->head_channels;
+        x = sum(e, sy_unet_attention(&e->layers, e->c, norm(e, x, "norm2"), "qkv", "proj", heads, SY_QKV_EDM), x);
     }
     sy_tap(g, "x", x);
     return x;
@@ -196,14 +199,16 @@ static sy_value time_features(const edm *e, sy_value time)
 {
     sy_graph *g = e->g;
     sy_value f;
-    if (sy_unet_has(g, e->c, "map_noise.freqs")) {
+    if (sy_layers_find(&e->layers, "map_noise.freqs")) {
         double turn = 4 * acos(0);
-        f = sy_zoo_param(g, "map_noise.freqs", SY_T(e->c->dtype, sy_unet_dim(g, e->c, "map_noise.freqs", 0)));
+        f = sy_zoo_param(g, "map_noise.freqs", SY_T(e->c->dtype, sy_layers_rows(&e->layers, "map_noise.freqs")));
         f = sy_mul(g, f, sy_const(g, turn));
     } else {
-        int32_t half = sy_unet_dim(g, e->c, "map_layer0.weight", 1) / 2;
+        const sy_stored_tensor *t = sy_layers_find(&e->layers, "map_layer0.weight");
+        int32_t half = t && t->rank == 2 && t->dim[1] <= 1 << 16 ? (int32_t)t->dim[1] / 2 : 0;
         if (half < 2)
-            sy_fail(&g->error, SY_CODE_INVALID_FILE, "map_layer0 takes %d features; 4 are the least.", 2 * (int)half);
+            sy_fail(&g->error, SY_CODE_INVALID_FILE, "map_layer0 takes %d features; 4 to 65536 are possible.",
+                    2 * (int)half);
         f = sy_zoo_frequencies(g, half, 10000, e->song ? half - 1 : half);
     }
     return f ? sy_zoo_time_features(g, time, f, e->song) : 0;
@@ -217,17 +222,18 @@ static sy_value condition(const edm *e, const sy_zoo_inputs *in, sy_value time)
     const sy_network_config *c = e->c;
     sy_value y = time_features(e, time), label = 0;
     if (c->label_rows) {
-        sy_value table =
-            sy_param(g, "map_label.weight", SY_T(c->dtype, sy_unet_dim(g, c, "map_label.weight", 0), c->label_rows));
+        sy_value table = sy_param(g, "map_label.weight",
+                                  SY_T(c->dtype, sy_layers_rows(&e->layers, "map_label.weight"), c->label_rows));
         label = sy_zoo_label_rows(g, c, in, sy_transpose(g, table, (const int32_t[]){1, 0}));
     }
     if (label && e->song) {
         label = sy_mul(g, label, sy_const(g, sqrt(c->label_rows)));
-        label = sy_add(g, label, sy_zoo_param(g, "map_label.bias", SY_T(c->dtype, sy_unet_channels(g, label))));
+        label =
+            sy_add(g, label, sy_zoo_param(g, "map_label.bias", SY_T(c->dtype, sy_layers_dim(&e->layers, label, -1))));
         y = sy_add(g, y, label);
     }
-    y = sy_silu(g, sy_unet_linear(g, c, y, "map_layer0", true));
-    y = sy_unet_linear(g, c, y, "map_layer1", true);
+    y = sy_silu(g, sy_layers_linear(&e->layers, y, "map_layer0", true));
+    y = sy_layers_linear(&e->layers, y, "map_layer1", true);
     return sy_silu(g, label && !e->song ? sy_add(g, y, label) : y);
 }
 
@@ -236,9 +242,9 @@ static sy_value pyramid(const edm *e, sy_value x, sy_value aux)
 {
     sy_graph *g = e->g;
     const sy_network_config *c = e->c;
-    int32_t pad = 1 + (filter_side(e, "resample_filter") - 1) / 2, out = sy_unet_dim(g, c, "weight", 0);
+    int32_t pad = 1 + (filter_side(e, "resample_filter") - 1) / 2, out = sy_layers_rows(&e->layers, "weight");
     sy_attributes a = {.pad = {pad, pad}, .pad_high = {pad, pad}};
-    sy_value w = sy_param(g, "weight", SY_T(c->dtype, out, sy_unet_channels(g, aux), 3, 3));
+    sy_value w = sy_param(g, "weight", SY_T(c->dtype, out, sy_layers_dim(&e->layers, aux, -1), 3, 3));
     aux = sy_conv(g, aux, sy_transpose(g, w, (const int32_t[]){2, 3, 1, 0}), &a);
     aux = sy_add(g, aux, sy_zoo_param(g, "bias", SY_T(c->dtype, out)));
     return sum(e, x, filtered(e, aux, "resample_filter", DOWN, 0));
@@ -257,7 +263,7 @@ static bool enter(const edm *e, int32_t side, const char *what, const char *tens
 {
     char name[64];
     snprintf(name, sizeof name, "%dx%d_%s.%s", (int)side, (int)side, what, tensor);
-    bool there = sy_graph_check(e->g, NULL) && sy_unet_has(e->g, e->c, name);
+    bool there = sy_graph_check(e->g, NULL) && sy_layers_find(&e->layers, name);
     if (there)
         sy_scope_push(e->g, "%dx%d_%s", (int)side, (int)side, what);
     return there;
@@ -301,7 +307,7 @@ static sy_value body(edm *e, sy_value x)
     sy_value aux = x;
     sy_scope_push(g, "enc");
     snprintf(first, sizeof first, "%dx%d_conv", (int)side, (int)side);
-    keep(e, x = sy_unet_conv(g, e->c, x, first, 1, true));
+    keep(e, x = sy_layers_conv(&e->layers, x, first, 3, 1));
     x = blocks(e, x, side, NULL, 0);
     for (; side % 2 == 0 && enter(e, side / 2, "down", "conv0.weight"); levels++) {
         side /= 2;
@@ -329,7 +335,12 @@ static sy_value body(edm *e, sy_value x)
 
 static sy_value build(sy_graph *g, const sy_network_config *c, const sy_zoo_inputs *in, bool song)
 {
-    edm e = {.g = g, .c = c, .song = song, .heads = song, .head_channels = 64};
+    edm e = {.g = g,
+             .c = c,
+             .layers = {.g = g, .file = c->file, .dtype = c->dtype},
+             .song = song,
+             .heads = song,
+             .head_channels = 64};
     char norm_name[64] = "out_norm", conv_name[64] = "out_conv";
     bool prefixed = *prefix(c->file);
     sy_precond precond;
@@ -350,7 +361,7 @@ static sy_value build(sy_graph *g, const sy_network_config *c, const sy_zoo_inpu
         sy_scope_push(g, "model");
     e.condition = condition(&e, in, p.noise);
     sy_value x = body(&e, sy_transpose(g, p.x, (const int32_t[]){0, 2, 3, 1}));
-    x = sy_unet_conv(g, c, sy_silu(g, norm(&e, x, norm_name)), conv_name, 1, true);
+    x = sy_layers_conv(&e.layers, sy_silu(g, norm(&e, x, norm_name)), conv_name, 3, 1);
     if (prefixed)
         sy_scope_pop(g);
     if (!x)

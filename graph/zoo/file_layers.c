@@ -155,7 +155,7 @@ sy_value sy_layers_pointwise(const sy_layers *l, sy_value x, const char *name)
     sy_graph *g = l->g;
     sy_scope_push(g, "%s", name);
     sy_value w = weight_of(l);
-    if (w && g->nodes[w].type.rank == 4)
+    if (w && g->nodes[w].type.rank > 2)
         w = sy_reshape(g, w, SY_T(l->dtype, g->nodes[w].type.dim[0], g->nodes[w].type.dim[1]));
     x = sy_add(g, sy_matmul(g, x, w, true), bias_of(l));
     sy_scope_pop(g);
