@@ -13,7 +13,7 @@ import sd_layers
 import sd_shapes
 
 GROUPS, HEADS, SIDE, TOKENS = 2, 2, 6, 5
-UNET = sd_shapes.unet(widths=(8, 12), attends=(True, False), layers=1, context=10)
+UNET = sd_shapes.unet(widths=(8, 8), attends=(True, False), layers=1, context=10)
 VAE = sd_shapes.decoder(widths=(8, 12), layers=1)
 SMALL = sd_shapes.unet(widths=(8,), attends=(True,), layers=1, context=10)
 TEXT = sd_shapes.text(vocabulary=40, width=16, layers=2, hidden=32, positions=9)

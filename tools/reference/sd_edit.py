@@ -10,9 +10,8 @@ import torch.nn.functional as F
 import fixture
 import sd
 import sd_layers
-import sd_shapes
 
-SHAPES = sd_shapes.unet(widths=(8, 8), attends=(False, False), layers=1, context=10)
+SHAPES = sd.UNET
 SKIPS = [8, 8, 8, 8]  # conv_in, down 0, its downsampler, down 1
 STRIDES = [1, 1, 2, 1]
 HINT = [3, 2, 2, 4, 4, 4, 6, 8]
@@ -145,7 +144,7 @@ class Accelerated(sd_layers.UNet):
 
 
 def write_asdm():
-    shapes, experts = sd_shapes.unet(widths=(8, 8), attends=(True, False), layers=1, context=10), 3
+    shapes, experts = dict(sd.UNET), 3
     for name in [f"{b}.resnets.0.{c}" for b in ("down_blocks.0", "up_blocks.1") for c in ("conv1", "conv2")]:
         out, size = shapes[f"{name}.weight"][:2]
         shapes |= {f"{name}.weight": (experts, out, size, 3, 3), f"{name}.bias": (experts, out),
