@@ -15,7 +15,7 @@
 enum {
     MERGED = 128,       /* runs that are merged; a row of up to twice that is one run */
     PART = 64,          /* of a cumsum */
-    COUNTED_PART = 1024 /* of a histogram */
+    COUNTED_PART = 1024 /* of a histogram, and the longest row of which all elements are compared with all */
 };
 enum { MOST_CHOSEN = 16, MOST_PASSES = 32768 }; /* of top_k by passes: k, and k times the row's length */
 
@@ -70,6 +70,13 @@ static sy_value counts(sy_graph *g, sy_value x, int32_t rows, int32_t length, in
     return sy_cast(g, sy_row(g, SY_OP_REDUCE_SUM, by_target, 0), SY_I32);
 }
 
+/* Rows whose permutations are inverted by sorting them once more, rather than by comparing all with all; f32 holds
+ * their indices. */
+static bool inverted(int32_t length)
+{
+    return length > COUNTED_PART && length <= 1 << 24;
+}
+
 /* The steps for an old node, or 0 where it stays as it is. */
 static sy_value lowered(sy_rewrite *rewrite, const sy_node *node)
 {
@@ -82,9 +89,14 @@ static sy_value lowered(sy_rewrite *rewrite, const sy_node *node)
     int32_t k = node->attributes.k, turns = length % 4 ? length : length / 4;
     /* Parts fill up what is there: a tensor near the bound of elements stays as it is. */
     bool room = sy_type_count(type) < SY_MAX_ELEMENTS / 2 - (uint64_t)rows * COUNTED_PART;
+    bool one_run = node->attributes.length < 1 || node->attributes.length >= length;
     switch (node->op) {
     case SY_OP_SORT:
         return sorted(g, x, node->attributes.order);
+    case SY_OP_SORT_RANK: /* the place of each element among those in order, and of each place its element */
+        return one_run && inverted(length) ? sorted(g, sy_cast(g, sorted(g, x, node->attributes.order), SY_F32), 0) : 0;
+    case SY_OP_SORT_PLACE:
+        return one_run && inverted(length) ? sorted(g, sy_cast(g, x, SY_F32), 0) : 0;
     case SY_OP_TOP_K:
         if (k <= MOST_CHOSEN && (int64_t)k * turns <= MOST_PASSES)
             return 0;

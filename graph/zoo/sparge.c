@@ -75,13 +75,8 @@ static sy_value smoothed(sy_graph *g, sy_value k)
 /* Which blocks the prediction takes, i32 like p[heads, rows, columns] of probabilities. */
 static sy_value taken(sy_graph *g, const sy_sparge_params *params, const sizes *s, sy_value p)
 {
-    enum { COUNTED = 1024 }; /* longer rows are sorted twice rather than compared all with all */
     sy_attributes by_rank = {.order = 1, .length = s->columns};
-    sy_value order = sy_sort(g, p, true), rank;
-    if (s->columns <= COUNTED)
-        rank = sy_graph_add(g, SY_OP_SORT_RANK, &p, 1, &by_rank, NULL, NULL);
-    else
-        rank = sy_sort(g, sy_cast(g, order, SY_F32), false);
+    sy_value order = sy_sort(g, p, true), rank = sy_graph_add(g, SY_OP_SORT_RANK, &p, 1, &by_rank, NULL, NULL);
     if (params->mass == 0) {
         double count = floor(params->share * s->columns);
         return sy_binary(g, SY_OP_LESS, rank, whole(g, count > 1 ? (int32_t)fmin(count, s->columns) : 1));

@@ -140,6 +140,7 @@ static sy_graph *long_rows(int32_t length)
     sy_graph *g = sy_graph_create("long rows");
     sy_value x = sy_input(g, "x", SY_T(SY_F32, 1, length)), whole = sy_input(g, "i", SY_T(SY_I32, 1, length));
     sy_output(g, "sorted", sy_cast(g, sy_sort(g, x, true), SY_F32));
+    sy_output(g, "ranks", sy_cast(g, sy_unary(g, SY_OP_SORT_RANK, x), SY_F32));
     sy_output(g, "best", sy_cast(g, sy_top_k(g, sy_unary(g, SY_OP_SIN, x), 300), SY_F32));
     sy_output(g, "sums", sy_cumsum(g, sy_unary(g, SY_OP_ABS, x)));
     sy_output(g, "counts", sy_cast(g, sy_histogram(g, whole, 7), SY_F32));
