@@ -121,6 +121,18 @@ static sy_value damp_low(sy_graph *g, sy_value skip, double s)
     return sy_add(g, skip, sy_reshape(g, low, g->nodes[skip].type));
 }
 
+/* f32[N,H,W]: the size of every frequency, the root of the mean square over channels; frequency 0 first. */
+static sy_value spectrum(sy_graph *g, sy_value x)
+{
+    sy_value re, im;
+    const int32_t *d = dims(g, x);
+    sy_type plane = SY_T(SY_F32, d[0], d[1], d[2]);
+    if (!sy_dft2(g, x, 0, false, &re, &im))
+        return 0;
+    sy_value power = sy_row(g, SY_OP_REDUCE_MEAN, sy_add(g, sy_mul(g, re, re), sy_mul(g, im, im)), 0);
+    return sy_reshape(g, sy_unary(g, SY_OP_SQRT, power), plane);
+}
+
 /* Which of FreeU's two stages this is; 2: neither. */
 static int stage_of(sy_skips *skips, int32_t width, int32_t level)
 {
@@ -142,7 +154,9 @@ sy_value sy_skip_concat(sy_graph *g, sy_skips *skips, sy_value h, sy_value skip,
     int stage = skips->freeu ? stage_of(skips, dims(g, h)[3], level) : 2;
     if (stage < 2) {
         h = amplify(g, h, skips->b[stage], skips->by_level);
+        sy_tap(g, "skip_spectrum.before", spectrum(g, skip));
         skip = damp_low(g, skip, skips->s[stage]);
+        sy_tap(g, "skip_spectrum.after", spectrum(g, skip));
     }
     if (skips->tuning) {
         double part = skips->levels > 1 ? (double)level / (skips->levels - 1) : 0;

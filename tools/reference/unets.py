@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 
-def edit(h, skip, level, levels, tuning=None, freeu=None, widest=(0, 0)):
+def edit(h, skip, level, levels, tuning=None, freeu=None, widest=(0, 0), taps=None, name=""):
     """The two halves of a concatenation. freeu: b1, b2, s1, s2, version; widest: the two largest backbone widths."""
     if freeu:
         stage = level if freeu[4] == 1 else widest.index(h.shape[1]) if h.shape[1] in widest else 2
@@ -28,7 +28,11 @@ def edit(h, skip, level, levels, tuning=None, freeu=None, widest=(0, 0)):
             y, x = skip.shape[2] // 2, skip.shape[3] // 2
             mask = torch.ones_like(skip)
             mask[:, :, y - 1:y + 1, x - 1:x + 1] = s
+            before = skip
             skip = torch.fft.ifftn(torch.fft.ifftshift(spectrum * mask, dim=(2, 3)), dim=(2, 3)).real
+            if taps is not None:
+                for when, x in (("before", before), ("after", skip)):
+                    taps[f"{name}.skip_spectrum.{when}"] = torch.fft.fft2(x).abs().square().mean(1).sqrt()
     if tuning:
         skip = skip * (tuning[0] + (tuning[1] - tuning[0]) * level / (levels - 1))
     return h, skip
@@ -140,7 +144,8 @@ class ADM:
         widest, i = sorted({m * self.width for m in self.mult}, reverse=True) + [0], 0
         for level in reversed(range(levels)):
             for k in range(self.blocks + 1):
-                h, skip = edit(h, kept.pop(), levels - 1 - level, levels, self.tuning, self.freeu, tuple(widest[:2]))
+                h, skip = edit(h, kept.pop(), levels - 1 - level, levels, self.tuning, self.freeu, tuple(widest[:2]),
+                               self.taps, f"output_blocks.{i}")
                 self.taps[f"output_blocks.{i}.skip_energy"] = energy(h, skip)
                 h = self.res(f"output_blocks.{i}.0", torch.cat([h, skip], 1), emb)
                 with_attention = level in self.attention
