@@ -47,6 +47,20 @@ static void check_experts(const sy_eval_route *route, int32_t tokens)
     CHECK(wrong == 0 && unconditional == tokens && route->count == SAMPLES * tokens);
 }
 
+/* Every region reads 8 different ones of 16, and not all read the same. */
+static void check_regions(const sy_eval_route *route, int32_t tokens)
+{
+    (void)tokens;
+    int32_t readers[16] = {0};
+    CHECK(route->rows == SAMPLES * 16 && route->targets == 16 && route->count == SAMPLES * 16 * 8);
+    for (int32_t s = 0; s < route->count; s++)
+        readers[route->target[s]] += route->target[s] >= 0 && route->target[s] < 16;
+    bool even = true;
+    for (int i = 1; i < 16; i++)
+        even = even && readers[i] == readers[0];
+    CHECK(!even);
+}
+
 typedef struct expected {
     const char *file, *architecture;
     int32_t routes;
@@ -123,7 +137,9 @@ static void test_model(const expected *e)
 
 int main(void)
 {
-    static const expected models[] = {{"emoji-promoe", "promoe", 4, check_experts}, {"emoji-unet", "adm", 0, NULL}};
+    static const expected models[] = {{"emoji-promoe", "promoe", 4, check_experts},
+                                      {"emoji-unet", "adm", 0, NULL},
+                                      {"emoji-sparse", "sparse-skip-dit", 8, check_regions}};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         test_model(&models[i]);
     return check_done();
