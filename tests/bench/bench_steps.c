@@ -1,5 +1,5 @@
 /* Methods that leave work out from step to step: of the operations they save, how much is saved in time. Whole runs of a
- * transformer of 256 tokens with random weights, plain and with the method, one after the other. */
+ * transformer of the size of DiT-S/2 (256 tokens) with random weights, plain and with the method, one after the other. */
 #include "tests/bench/bench.h"
 
 #include "src/sample/sampling.h"
@@ -22,10 +22,10 @@ static sy_network_config config_of(const char *architecture)
                            .channels = 4,
                            .channels_out = 4,
                            .patch = 2,
-                           .width = 192,
+                           .width = 384,
                            .depth = 12,
-                           .heads = 3,
-                           .mlp_hidden = 768,
+                           .heads = 6,
+                           .mlp_hidden = 1536,
                            .label_rows = 11,
                            .null_row = 10,
                            .objective = SY_OBJECTIVE_FLOW,
