@@ -164,9 +164,7 @@ static bool take_option(job *j, int option, bool *ended)
         fputs(help, stdout);
         *ended = true;
         return false;
-    default:
-        sy_cli_usage(command, option == ':' ? "%s takes a value" : "there is no option %s",
-                     optind > 0 ? "(the last one)" : "");
+    default: /* parse has said what is wrong */
         return false;
     }
 }
