@@ -10,6 +10,7 @@
 #include "src/run/session.h"
 #include "src/sample/sampling.h"
 #include "src/switchyard.h"
+#include "src/switchyard_vulkan.h"
 
 enum { SY_OPEN_DEVICES = 16 };
 
@@ -19,6 +20,8 @@ struct sy_context {
     bool validation;
     void (*message)(void *user, const char *text);
     void *message_user;
+    bool drawing; /* sy_context_params.vulkan was given: */
+    sy_vulkan_params wishes;
     bool looked; /* for Vulkan; instance may still be NULL */
     sy_vk_instance *instance;
     sy_error no_instance;                /* why it is NULL */

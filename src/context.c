@@ -20,6 +20,25 @@ static char *default_cache(sy_arena *arena)
     return home && *home == '/' ? sy_arena_printf(arena, "%s/.cache/switchyard", home) : NULL;
 }
 
+static bool copy_names(sy_arena *arena, const char *const *names, uint32_t n, const char *const **copies)
+{
+    const char **list = sy_arena_array(arena, (size_t)n + 1, sizeof *list);
+    for (uint32_t i = 0; list && i < n; i++)
+        if (!(list[i] = sy_arena_string(arena, names[i])))
+            return false;
+    *copies = list;
+    return list != NULL;
+}
+
+static bool copy_wishes(sy_context *c, const sy_vulkan_params *wishes)
+{
+    c->wishes.n_instance_extensions = wishes->n_instance_extensions;
+    c->wishes.n_device_extensions = wishes->n_device_extensions;
+    return copy_names(&c->arena, wishes->instance_extensions, wishes->n_instance_extensions,
+                      &c->wishes.instance_extensions) &&
+           copy_names(&c->arena, wishes->device_extensions, wishes->n_device_extensions, &c->wishes.device_extensions);
+}
+
 sy_status sy_context_create(const sy_context_params *params, sy_context **context)
 {
     const char *cache = params ? params->cache_directory : NULL;
@@ -31,6 +50,11 @@ sy_status sy_context_create(const sy_context_params *params, sy_context **contex
         c->validation = params->validation;
         c->message = params->message;
         c->message_user = params->user;
+        c->drawing = params->vulkan != NULL;
+    }
+    if (params && params->vulkan && !copy_wishes(c, params->vulkan)) {
+        sy_context_destroy(context);
+        return SY_ERROR_OUT_OF_MEMORY;
     }
     c->cache_directory = !cache ? default_cache(&c->arena) : *cache ? sy_arena_string(&c->arena, cache) : NULL;
     return SY_OK;
@@ -77,7 +101,14 @@ static void pass_on(void *user, sy_severity severity, const char *text)
 /* NULL where there is no Vulkan; the reason stays in the context. */
 static sy_vk_instance *instance_of(sy_context *c)
 {
-    sy_vk_instance_params params = {.validation = c->validation, .message = pass_on, .user = c};
+    sy_vk_instance_params params = {.validation = c->validation,
+                                    .message = pass_on,
+                                    .user = c,
+                                    .drawing = c->drawing,
+                                    .instance_extensions = c->wishes.instance_extensions,
+                                    .device_extensions = c->wishes.device_extensions,
+                                    .n_instance_extensions = c->wishes.n_instance_extensions,
+                                    .n_device_extensions = c->wishes.n_device_extensions};
     if (!c->looked)
         c->instance = sy_vk_instance_create(&params, &c->no_instance);
     c->looked = true;

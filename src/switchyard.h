@@ -51,6 +51,7 @@ const char *sy_status_text(sy_status status); /* "ok", "invalid argument", … *
 /* ---- context ---- */
 
 typedef struct sy_context sy_context;
+typedef struct sy_vulkan_params sy_vulkan_params; /* switchyard_vulkan.h */
 
 typedef struct sy_context_params {
     const char *cache_directory; /* of compiled kernels; NULL: $XDG_CACHE_HOME or ~/.cache, /switchyard; "": none */
@@ -59,6 +60,8 @@ typedef struct sy_context_params {
     void (*message)(void *user, const char *text); /* what the layer says; NULL: only counted. Called on the thread of
                                                       the call that it is about */
     void *user;
+    const sy_vulkan_params *vulkan; /* what drawing with the library's devices needs, see switchyard_vulkan.h; NULL:
+                                       nobody draws. Copied */
 } sy_context_params;
 
 /* Fails only when memory is out. Vulkan is loaded when it is first needed. */

@@ -3,17 +3,56 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+static bool among(const char *name, const char *const *names, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+/* The plan's extensions, and those wished for that the device has; *all is to be freed. */
+static bool list_extensions(sy_vk_device *d, const char ***all, uint32_t *n, sy_error *error)
+{
+    const sy_vk_instance_params *wishes = &d->instance->params;
+    *all = calloc((size_t)d->plan->n_extensions + wishes->n_device_extensions + 1, sizeof **all);
+    d->extensions = calloc((size_t)wishes->n_device_extensions + 1, sizeof *d->extensions);
+    if (!*all || !d->extensions) {
+        free(*all);
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "Out of memory opening a device.");
+    }
+    for (uint32_t i = 0; i < d->plan->n_extensions; i++)
+        (*all)[(*n)++] = d->plan->extensions[i];
+    for (uint32_t i = 0; i < wishes->n_device_extensions; i++) {
+        const char *name = wishes->device_extensions[i];
+        if (!sy_snapshot_has_extension(d->snapshot, name) || among(name, d->extensions, d->n_extensions))
+            continue;
+        d->extensions[d->n_extensions++] = name;
+        if (!among(name, *all, *n))
+            (*all)[(*n)++] = name;
+    }
+    return true;
+}
 
 static bool create_handle(sy_vk_device *d, sy_error *error)
 {
     const sy_device_plan *plan = d->plan;
-    float priority = 1;
-    VkDeviceQueueCreateInfo queue = {
+    bool own = d->instance->params.drawing && plan->own_draw_queue, same = plan->draw_family == plan->family;
+    const char **extensions = NULL;
+    uint32_t n_extensions = 0;
+    float priorities[2] = {1, 1};
+    VkDeviceQueueCreateInfo queues[2] = {{
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
         .queueFamilyIndex = plan->family,
-        .queueCount = 1,
-        .pQueuePriorities = &priority,
-    };
+        .queueCount = own && same ? 2 : 1,
+        .pQueuePriorities = priorities,
+    }};
+    queues[1] = queues[0];
+    queues[1].queueFamilyIndex = plan->draw_family;
+    if (!list_extensions(d, &extensions, &n_extensions, error))
+        return false;
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .timelineSemaphore = plan->timeline,
@@ -22,13 +61,25 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
         .pNext = &features,
-        .queueCreateInfoCount = 1,
-        .pQueueCreateInfos = &queue,
-        .enabledExtensionCount = plan->n_extensions,
-        .ppEnabledExtensionNames = plan->extensions,
+        .queueCreateInfoCount = own && !same ? 2 : 1,
+        .pQueueCreateInfos = queues,
+        .enabledExtensionCount = n_extensions,
+        .ppEnabledExtensionNames = extensions,
     };
-    return sy_vk_check(d->instance->vk.vkCreateDevice(d->physical, &info, NULL, &d->handle), error,
-                       "opening the device");
+    VkResult result = d->instance->vk.vkCreateDevice(d->physical, &info, NULL, &d->handle);
+    free(extensions);
+    return sy_vk_check(result, error, "opening the device");
+}
+
+static void get_queues(sy_vk_device *d)
+{
+    const sy_device_plan *plan = d->plan;
+    d->vk.vkGetDeviceQueue(d->handle, plan->family, 0, &d->queue);
+    if (!d->instance->params.drawing || !plan->draws)
+        return;
+    d->draw_queue = d->queue;
+    if (plan->own_draw_queue)
+        d->vk.vkGetDeviceQueue(d->handle, plan->draw_family, plan->draw_index, &d->draw_queue);
 }
 
 sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error)
@@ -54,12 +105,22 @@ sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_e
     d->plan = &physical->plan;
     if (!create_handle(d, error)) {
         sy_fail_context(error, "%s", physical->snapshot.name);
+        free(d->extensions);
         free(d);
         return NULL;
     }
     volkLoadDeviceTable(&d->vk, d->handle);
-    d->vk.vkGetDeviceQueue(d->handle, d->plan->family, 0, &d->queue);
+    get_queues(d);
+    pthread_mutex_init(&d->lock, NULL);
     return d;
+}
+
+VkResult sy_vk_device_submit(sy_vk_device *d, const VkSubmitInfo *info)
+{
+    pthread_mutex_lock(&d->lock);
+    VkResult result = d->vk.vkQueueSubmit(d->queue, 1, info, VK_NULL_HANDLE);
+    pthread_mutex_unlock(&d->lock);
+    return result;
 }
 
 /* Memory that outlives its device is a bug of ours: said on the same way as what validation finds, so that tests fail.
@@ -88,6 +149,8 @@ void sy_vk_device_destroy(sy_vk_device **device)
     d->vk.vkDeviceWaitIdle(d->handle); /* a lost device is destroyed all the same */
     report_leaks(d);
     d->vk.vkDestroyDevice(d->handle, NULL);
+    pthread_mutex_destroy(&d->lock);
+    free(d->extensions);
     free(d);
 }
 

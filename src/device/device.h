@@ -2,9 +2,12 @@
  *
  * No global state but the loader library itself: function pointers live in the instance and in the device, so several
  * of each can be alive at once, of different drivers. An instance may be used by one thread at a time, and so may a
- * device with all its buffers; different instances may be used by different threads at once. */
+ * device with all its buffers, but for its queues: those are used under the device's lock. Different instances may be
+ * used by different threads at once. */
 #ifndef SY_DEVICE_DEVICE_H
 #define SY_DEVICE_DEVICE_H
+
+#include <pthread.h>
 
 #include <volk.h>
 
@@ -21,6 +24,10 @@ typedef struct sy_vk_instance_params {
     bool validation;        /* validation layer, synchronization validation included; also by SWITCHYARD_VALIDATION=1 */
     sy_vk_message *message; /* NULL: messages are only counted */
     void *user;
+    bool drawing; /* devices get a queue to draw with, where they have one; and what else drawing needs: extensions,
+                     each enabled where it is there; borrowed for as long as the instance lives */
+    const char *const *instance_extensions, *const *device_extensions;
+    uint32_t n_instance_extensions, n_device_extensions;
 } sy_vk_instance_params;
 
 /* What is called on an instance; volk's globals would belong to one instance only. */
@@ -65,6 +72,8 @@ typedef struct sy_vk_instance {
     bool labels;               /* debug labels reach somebody */
     bool validated;            /* the validation layer is on */
     _Atomic uint32_t messages; /* warnings and errors it gave so far */
+    const char **extensions;   /* those of params.instance_extensions that are enabled */
+    uint32_t n_extensions;
 
     sy_vk_instance_params params; /* private from here */
     VkDebugUtilsMessengerEXT messenger;
@@ -85,7 +94,11 @@ typedef struct sy_vk_device {
     sy_vk_instance *instance; /* outlives the device */
     const sy_device_snapshot *snapshot;
     const sy_device_plan *plan;       /* both belong to the instance */
-    VkQueue queue;                    /* external synchronisation: one thread at a time */
+    VkQueue queue;                    /* external synchronisation: under `lock` */
+    VkQueue draw_queue;               /* params.drawing: to draw with; may be the same; null: none */
+    pthread_mutex_t lock;             /* of `queue`: whoever draws may share it */
+    const char **extensions;          /* those of params.device_extensions that are enabled */
+    uint32_t n_extensions;
     uint64_t heap_used[SY_MAX_HEAPS]; /* bytes of live buffers */
     uint32_t n_buffers;
 } sy_vk_device;
@@ -97,6 +110,9 @@ void sy_vk_device_destroy(sy_vk_device **device); /* waits until idle; buffers a
 /* Bytes that can still be allocated for `use`: what the driver says now (VK_EXT_memory_budget), else the plan's budget
  * less what is in use. */
 uint64_t sy_vk_device_free_bytes(const sy_vk_device *device, sy_memory_use use);
+
+/* vkQueueSubmit on the device's queue, under its lock. */
+VkResult sy_vk_device_submit(sy_vk_device *device, const VkSubmitInfo *info);
 
 /* Sets *error from a VkResult: "what: VK_ERROR_…: meaning". Returns false, or true when `result` is VK_SUCCESS.
  * Out of memory and device lost get their own codes. */

@@ -100,10 +100,36 @@ static bool load_functions(sy_vk_instance *instance, sy_error *error)
     return true;
 }
 
+/* The extensions wished for that there are; room for as many and some more in *all, which is to be freed. */
+static bool list_extensions(sy_vk_instance *instance, const char ***all, uint32_t *n, sy_error *error)
+{
+    enum { OURS = 3 };
+    uint32_t wished = instance->params.n_instance_extensions;
+    *all = calloc((size_t)wished + OURS, sizeof **all);
+    instance->extensions = calloc((size_t)wished + 1, sizeof *instance->extensions);
+    if (!*all || !instance->extensions) {
+        free(*all);
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "Out of memory starting Vulkan.");
+    }
+    for (uint32_t i = 0; i < wished; i++) {
+        const char *name = instance->params.instance_extensions[i];
+        bool known = !has_instance_extension(NULL, name);
+        for (uint32_t k = 0; k < instance->n_extensions && !known; k++)
+            known = !strcmp(instance->extensions[k], name);
+        if (known)
+            continue;
+        instance->extensions[instance->n_extensions++] = name;
+        if (strcmp(name, VK_EXT_DEBUG_UTILS_EXTENSION_NAME) != 0 &&
+            strcmp(name, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME) != 0) /* these two are enabled anyway */
+            (*all)[(*n)++] = name;
+    }
+    return true;
+}
+
 static bool create_handle(sy_vk_instance *instance, sy_error *error)
 {
     static const char validation_layer[] = "VK_LAYER_KHRONOS_validation";
-    const char *layers[1], *extensions[3];
+    const char *layers[1], **extensions;
     VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(instance);
     VkValidationFeatureEnableEXT enables[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     VkValidationFeaturesEXT features = {
@@ -121,16 +147,18 @@ static bool create_handle(sy_vk_instance *instance, sy_error *error)
         .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
         .pApplicationInfo = &application,
         .ppEnabledLayerNames = layers,
-        .ppEnabledExtensionNames = extensions,
     };
     if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
         application.apiVersion =
             VK_API_VERSION_1_0; /* such a loader refuses anything else; its devices are refused by the plan */
+    if (instance->validated && !has_layer(validation_layer))
+        return sy_fail(error, SY_CODE_UNAVAILABLE,
+                       "Validation was asked for, but %s is not installed (Debian: vulkan-validationlayers).",
+                       validation_layer);
+    if (!list_extensions(instance, &extensions, &info.enabledExtensionCount, error))
+        return false;
+    info.ppEnabledExtensionNames = extensions;
     if (instance->validated) {
-        if (!has_layer(validation_layer))
-            return sy_fail(error, SY_CODE_UNAVAILABLE,
-                           "Validation was asked for, but %s is not installed (Debian: vulkan-validationlayers).",
-                           validation_layer);
         layers[info.enabledLayerCount++] = validation_layer;
         if (has_instance_extension(validation_layer, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME)) {
             extensions[info.enabledExtensionCount++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
@@ -153,6 +181,7 @@ static bool create_handle(sy_vk_instance *instance, sy_error *error)
         info.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
     }
     VkResult result = vkCreateInstance(&info, NULL, &instance->handle);
+    free(extensions);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER) { /* no driver at all */
         instance->handle = VK_NULL_HANDLE;
         return true;
@@ -258,5 +287,6 @@ void sy_vk_instance_destroy(sy_vk_instance **instance)
     if (i->handle && i->vk.vkDestroyInstance)
         i->vk.vkDestroyInstance(i->handle, NULL);
     free(i->physicals);
+    free(i->extensions);
     free(i);
 }

@@ -82,6 +82,22 @@ static void choose_queue(const sy_device_snapshot *s, sy_device_plan *plan)
     }
 }
 
+/* A queue to draw with while networks run: of another family where those have one of their own, else the second of the
+ * same family, else the same queue. */
+static void choose_draw_queue(const sy_device_snapshot *s, sy_device_plan *plan)
+{
+    for (uint32_t i = 0; i < s->n_families && !plan->draws; i++) {
+        uint32_t family = plan->dedicated ? i : plan->family;
+        uint32_t both = QUEUE_GRAPHICS | QUEUE_COMPUTE;
+        if ((s->families[family].flags & both) != both || !s->families[family].count)
+            continue;
+        plan->draws = true;
+        plan->draw_family = family;
+        plan->draw_index = family == plan->family && s->families[family].count > 1;
+        plan->own_draw_queue = family != plan->family || plan->draw_index;
+    }
+}
+
 /* The device's memory is the machine's. A device with memory of its own always lists a heap of the host's beside it. */
 static bool shares_memory(const sy_device_snapshot *s, const sy_device_plan *plan)
 {
@@ -254,6 +270,7 @@ void sy_plan_make(const sy_device_snapshot *snapshot, sy_device_plan *plan)
         return;
     plan->usable = true;
     choose_queue(snapshot, plan);
+    choose_draw_queue(snapshot, plan);
     for (int use = 0; use < SY_MEMORY_USES; use++)
         order_memory(snapshot, plan, (sy_memory_use)use);
     measure_heap(snapshot, plan);

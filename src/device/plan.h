@@ -42,6 +42,9 @@ typedef struct sy_device_plan {
 
     uint32_t family, n_queues; /* of that family; one is used */
     bool dedicated;            /* the family does no graphics */
+    bool draws;                /* there is a queue that draws as well as computes; where it is asked for: */
+    uint32_t draw_family, draw_index;
+    bool own_draw_queue;       /* another queue than the one that networks run on */
     uint32_t timestamp_bits;   /* 0: no timestamps */
     double timestamp_period;   /* nanoseconds a tick */
 

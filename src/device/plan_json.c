@@ -53,7 +53,9 @@ static bool put_all(cJSON *o, const sy_device_plan *p)
     if (!p->usable)
         return ok && cJSON_AddStringToObject(o, "refusal", p->refusal);
     return ok && cJSON_AddStringToObject(o, "tier", sy_tier_text(p->tier)) && put(o, "queueFamily", p->family) &&
-           cJSON_AddBoolToObject(o, "dedicatedQueue", p->dedicated) && put(o, "timestampBits", p->timestamp_bits) &&
+           cJSON_AddBoolToObject(o, "dedicatedQueue", p->dedicated) &&
+           cJSON_AddBoolToObject(o, "draws", p->draws) && cJSON_AddBoolToObject(o, "ownDrawQueue", p->own_draw_queue) &&
+           put(o, "timestampBits", p->timestamp_bits) &&
            put_memory(o, p) && put_limits(o, &p->limits) && put(o, "submissionSeconds", p->submission_seconds) &&
            put_texts(o, "extensions", p->extensions, p->n_extensions) && put_texts(o, "notes", p->notes, p->n_notes);
 }

@@ -29,7 +29,7 @@ bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n
                          .pCommandBuffers = commands,
                          .signalSemaphoreCount = 1,
                          .pSignalSemaphores = &d->timeline};
-    if (!sy_vk_check(d->device->vk.vkQueueSubmit(d->device->queue, 1, &info, VK_NULL_HANDLE), error, "submitting work"))
+    if (!sy_vk_check(sy_vk_device_submit(d->device, &info), error, "submitting work"))
         return sy_submit_lost(d, error);
     d->session->stats.submissions++;
     d->reached = *value = next;

@@ -341,6 +341,19 @@ static void test_bent(void)
     s.limits.timestamp_period = 0;
     p = plan_of(&s);
     CHECK(p.timestamp_bits == 0 && p.n_notes == 1);
+    CHECK(p.draws && p.draw_family == 0 && p.draw_index == 0 && p.own_draw_queue);
+
+    /* Without one, drawing gets the second queue of the family, or shares the only one. */
+    s = plain();
+    s.n_families = 1;
+    s.families[0].count = 1;
+    p = plan_of(&s);
+    CHECK(p.draws && p.draw_family == p.family && p.draw_index == 0 && !p.own_draw_queue);
+    s.families[0].count = 4;
+    p = plan_of(&s);
+    CHECK(p.draws && p.draw_family == p.family && p.draw_index == 1 && p.own_draw_queue);
+    s.families[0].flags = 2;
+    CHECK(!plan_of(&s).draws);
 
     s = plain();
     CHECK(sy_snapshot_add_extension(&s, "VK_KHR_portability_subset") &&

@@ -1,4 +1,4 @@
-/* The public header compiles alone, as C and as C++, without a warning; and what is installed is enough to build
+/* The public headers compile alone, as C and as C++, without a warning; and what is installed is enough to build
  * against, by pkg-config and by CMake, and shows the public interface and nothing else. */
 #include "tests/check.h"
 
@@ -53,9 +53,11 @@ static const char program[] =
 int main(void)
 {
     REQUIRE(mkdtemp(folder));
-    const char *header = SY_SOURCE_DIR "/src/switchyard.h";
-    CHECK(shell("cc -x c -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only %s", header) == 0);
-    CHECK(shell("c++ -x c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only %s", header) == 0);
+    const char *headers[] = {SY_SOURCE_DIR "/src/switchyard.h", SY_SOURCE_DIR "/src/switchyard_vulkan.h"};
+    for (int i = 0; i < 2; i++) {
+        CHECK(shell("cc -x c -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only %s", headers[i]) == 0);
+        CHECK(shell("c++ -x c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only %s", headers[i]) == 0);
+    }
 
     CHECK(shell("cmake --install %s --prefix %s/prefix", SY_BINARY_DIR, folder) == 0);
     write_file("program.c", program);
@@ -71,12 +73,12 @@ int main(void)
     CHECK(shell("cmake -S . -B build -DCMAKE_PREFIX_PATH=%s/prefix && cmake --build build && build/user | grep -x "
                 "reference",
                 folder) == 0);
-    /* every function of the header is in the library, and nothing else is */
-    CHECK(shell("grep -oE '\\bsy_[a-z_]+\\(' %s | tr -d '(' | sort -u > wanted; "
+    /* every function of the headers is in the library, and nothing else is */
+    CHECK(shell("grep -ohE '\\bsy_[a-z_]+\\(' %s %s | tr -d '(' | sort -u > wanted; "
                 "nm -D --defined-only $(find %s/prefix -name 'libswitchyard.so') | awk '$2 == \"T\" {print $3}' | sed "
                 "'s/@.*//' | sort -u > shown; "
                 "diff wanted shown",
-                header, folder) == 0);
+                headers[0], headers[1], folder) == 0);
     CHECK(shell("%s/prefix/bin/switchyard --version", folder) == 0);
     CHECK(shell("rm -rf ../$(basename %s)/*", folder) == 0);
     remove(folder);
