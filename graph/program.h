@@ -58,7 +58,12 @@ typedef struct sy_dispatch {
     sy_place indirect_at;  /* 3 words; alignment 4 */
     bool barrier;          /* all writes before must be visible (shader and indirect reads) before it begins */
     const char *label;     /* "blocks.3.attn: matmul add mul add" */
-    double flops, bytes;   /* of the ops in it; routed ones at the static bound */
+    const char *kind;      /* of its group: "matmul", "grouped matmul", "attention", "row", … */
+    double flops, bytes;   /* of the ops in it, routed ones at the static bound; bytes: each it needs read or written once */
+    double bytes_planned;  /* what the tiles of its kernel ask memory for, caches aside */
+    sy_place route;        /* the route it reads, if any (size 0: none), ... */
+    sy_type route_type;    /* ... and its type */
+    uint32_t tile_rows;    /* of grouped work: rows a tile of that route has */
 } sy_dispatch;
 
 typedef struct sy_io {

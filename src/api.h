@@ -48,6 +48,9 @@ struct sy_pipeline {
     sy_session *session;
     sy_pipeline_info info;
     char device[300];
+    bool timings;
+    sy_arena times_arena; /* of what sy_pipeline_dispatches lists */
+    sy_dispatch_time *times[SY_SAMPLING_PROGRAMS]; /* by program; NULL: not asked for yet */
 };
 
 /* Ends a public call: keeps the error as the context's message. */

@@ -136,7 +136,8 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
                                  .n_steps = s->n_turns,
                                  .cache_directory = m->context->cache_directory,
                                  .loading = params->loading,
-                                 .context = params->user};
+                                 .context = params->user,
+                                 .timings = params->timings ? SY_TIMING_OVERLAP : SY_TIMING_NONE};
     p->session = sy_session_create(&session, error);
     free(table);
     if (!p->session)
@@ -155,6 +156,7 @@ sy_status sy_pipeline_create(sy_model *model, const sy_pipeline_params *params, 
         sy_fail(&error, SY_CODE_OUT_OF_MEMORY, "no memory for a pipeline");
     else {
         p->model = model;
+        p->timings = params && params->timings;
         if (!create(p, params ? params : &defaults, &error))
             sy_pipeline_destroy(pipeline);
     }
@@ -171,6 +173,7 @@ void sy_pipeline_destroy(sy_pipeline **pipeline)
     for (uint32_t i = 0; i < SY_SAMPLING_PROGRAMS; i++)
         sy_program_destroy(&p->programs[i]);
     sy_sampling_free(&p->sampling);
+    sy_arena_free(&p->times_arena);
     free(p);
     *pipeline = NULL;
 }

@@ -180,6 +180,7 @@ typedef struct sy_pipeline_params {
     uint32_t n_settings;
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
+    bool timings; /* time every dispatch, for sy_pipeline_dispatches; costs two timestamps each */
 } sy_pipeline_params;
 
 typedef struct sy_pipeline_info {
@@ -201,6 +202,22 @@ typedef struct sy_pipeline_info {
 sy_status sy_pipeline_create(sy_model *model, const sy_pipeline_params *params, sy_pipeline **pipeline);
 void sy_pipeline_destroy(sy_pipeline **pipeline);
 const sy_pipeline_info *sy_pipeline_get_info(const sy_pipeline *pipeline); /* valid as long as the pipeline */
+
+/* One dispatch of the network's last evaluation. */
+typedef struct sy_dispatch_time {
+    const char *name;   /* "blocks.3.attn: matmul add mul" */
+    const char *layer;  /* where it stands in the network: "blocks.3.attn" */
+    const char *ops;    /* what it computes: "matmul add mul" */
+    const char *kind;   /* "matmul", "grouped matmul", "attention", "conv", "depthwise", "row", "map", "route" */
+    const char *kernel; /* template and variant: "matmul.tile64" */
+    double begin, seconds; /* by the device's clock: since the evaluation's first; what it adds to all before it */
+    double flops, bytes;   /* operations, least bytes moved; of routed ones the bound */
+} sy_dispatch_time;
+
+/* In the order they ran, of the last evaluation of the network in the last sy_generate. *list belongs to the pipeline and
+ * is valid until its next call. SY_ERROR_UNAVAILABLE if the pipeline was made without `timings`, nothing has run yet, or
+ * the device has no timestamps; the message says which. Costs no work on the device. */
+sy_status sy_pipeline_dispatches(sy_pipeline *pipeline, const sy_dispatch_time **list, size_t *count);
 
 /* ---- generating ---- */
 

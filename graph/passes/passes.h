@@ -52,6 +52,10 @@ uint64_t sy_plan_lower_bound(const sy_plan *plan, const int32_t *writers);
 /* Bytes of `input` that the group touches at least once: what lies under the narrowest of the views it reads through.
  */
 uint64_t sy_plan_bytes_read(const sy_plan *plan, const sy_group *group, sy_value input);
+/* Bytes that the tiles of the group's kernel ask memory for; at least those it touches once. After choose_kernels. */
+double sy_plan_bytes_planned(const sy_plan *plan, const sy_group *group);
+/* "matmul", "grouped matmul", … */
+const char *sy_plan_kind_text(sy_group_kind kind);
 /* The group table as comment lines of the text form. */
 void sy_plan_print(const sy_plan *plan, sy_text *out);
 

@@ -10,6 +10,11 @@ static const char *const kinds[] = {[SY_GROUP_MAP] = "map",
                                     [SY_GROUP_DEPTHWISE] = "depthwise",
                                     [SY_GROUP_ATTENTION] = "attention",
                                     [SY_GROUP_ROUTE] = "route"};
+const char *sy_plan_kind_text(sy_group_kind kind)
+{
+    return kind == SY_GROUP_GROUPED_MATMUL ? "grouped matmul" : kinds[kind];
+}
+
 static const char *const spaces[] = {"arena", "state", "weight", "input", "step", "output"};
 
 static void print_values(const sy_plan *plan, sy_text *out, const char *title, const sy_value *values, uint32_t n)

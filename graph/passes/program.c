@@ -54,6 +54,19 @@ static double bytes_of(const sy_plan *plan, const sy_group *group)
     return bytes;
 }
 
+/* The first route it reads. */
+static void add_route(const sy_plan *plan, const sy_group *group, sy_dispatch *dispatch)
+{
+    for (uint32_t i = 0; i < group->n_inputs && !dispatch->route.size; i++) {
+        const sy_node *node = &plan->graph->nodes[group->inputs[i]];
+        if (!node->type.is_route)
+            continue;
+        dispatch->route = plan->places[group->inputs[i]];
+        dispatch->route_type = node->type;
+        dispatch->tile_rows = group->kind == SY_GROUP_GROUPED_MATMUL ? group->tile_rows : 0;
+    }
+}
+
 static bool add_dispatch(sy_plan *plan, sy_dispatch *dispatch, uint32_t g, sy_error *error)
 {
     const sy_group *group = &plan->groups[g];
@@ -63,8 +76,11 @@ static bool add_dispatch(sy_plan *plan, sy_dispatch *dispatch, uint32_t g, sy_er
         .indirect = group->indirect,
         .barrier = group->barrier,
         .label = label_of(plan, g),
+        .kind = sy_plan_kind_text(group->kind),
         .bytes = bytes_of(plan, group),
+        .bytes_planned = sy_plan_bytes_planned(plan, group),
     };
+    add_route(plan, group, dispatch);
     dispatch->bindings = bindings_of(plan, group, &dispatch->n_bindings);
     memcpy(dispatch->push, plan->emitted[g].push, sizeof dispatch->push);
     if (!dispatch->bindings || !dispatch->label)

@@ -279,7 +279,6 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
             return false;
     if (!sy_record_advance(d, error) || !sy_timings_create(d, error) || !sy_record_commands(d, error))
         return false;
-    s->timings = d->timings;
     s->stats.pipeline_seconds = sy_seconds() - start;
     s->stats.submissions = s->stats.host_waits = 0;
     return true;

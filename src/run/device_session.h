@@ -16,7 +16,7 @@
 #include "src/run/session_private.h"
 #include "src/run/share.h"
 
-/* Programs by number: init, then the step programs; timings are of the first of them. */
+/* Programs by number: init, then the step programs, which are those that are timed. */
 enum { SY_PROGRAMS = SY_SESSION_PROGRAMS + 1, SY_INIT = 0, SY_STEP = 1 };
 _Static_assert((int)SY_PROGRAMS <= (int)SY_SHARED_PROGRAMS, "all programs of a session share weights");
 
@@ -47,6 +47,8 @@ typedef struct sy_program_objects {
     uint32_t n_views;
     sy_segment *segments; /* in the order they are to run */
     uint32_t n_segments;
+    bool timed;
+    uint32_t first_query; /* of queries: 2 i from there before dispatch i, 2 i + 1 after */
 } sy_program_objects;
 
 typedef struct sy_device_session {
@@ -68,9 +70,8 @@ typedef struct sy_device_session {
     VkCommandPool commands;
     VkCommandBuffer begin, end;
     uint64_t *turn_ends; /* by turn: segments of the init program and of all turns up to the end of it */
-    VkQueryPool queries; /* null: no timings; query 2 i before dispatch i, 2 i + 1 after */
-    double *timings;
-    uint64_t *ticks;
+    VkQueryPool queries; /* null: no timings */
+    uint64_t *ticks;     /* by query */
     VkSemaphore timeline;
     uint64_t reached; /* last value handed out */
 } sy_device_session;
@@ -106,9 +107,11 @@ typedef struct sy_pipelines {
 bool sy_pipelines_make(sy_device_session *d, const sy_pipelines *pipelines, sy_error *error);
 
 bool sy_timings_create(sy_device_session *d, sy_error *error);
-void sy_timings_reset(const sy_device_session *d, VkCommandBuffer commands);
-void sy_timings_write(const sy_device_session *d, VkCommandBuffer commands, uint32_t query);
-bool sy_timings_read(sy_device_session *d, sy_error *error);
+void sy_timings_reset(const sy_device_session *d, uint32_t program, VkCommandBuffer commands);
+void sy_timings_write(const sy_device_session *d, uint32_t program, VkCommandBuffer commands, uint32_t query);
+/* Of the last turn of a step program, which must be complete. */
+bool sy_timings_read(sy_device_session *d, uint32_t program, sy_error *error);
+bool sy_timings_read_all(sy_device_session *d, sy_error *error); /* after a whole run */
 
 /* The segments of a program whose submissions are bounded by so many seconds (0: not at all), on the arena. `whole`:
  * between dispatches only. */

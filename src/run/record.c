@@ -248,15 +248,15 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_seg
     VkCommandBuffer c = segment->commands;
     for (uint32_t i = segment->first; i < segment->first + segment->n; i++) {
         const sy_dispatch *dispatch = &d->objects[which].program->dispatches[i];
-        if (dispatch->barrier && segment->begins)
+        if ((dispatch->barrier || d->session->params.timings == SY_TIMING_SERIAL) && segment->begins)
             sy_record_barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
         sy_vk_label_begin(d->device, c, dispatch->label);
-        if (which == SY_STEP && segment->begins)
-            sy_timings_write(d, c, 2 * i);
+        if (segment->begins)
+            sy_timings_write(d, which, c, 2 * i);
         if (!record_dispatch(d, which, i, segment, error))
             return false;
-        if (which == SY_STEP && segment->ends)
-            sy_timings_write(d, c, 2 * i + 1);
+        if (segment->ends)
+            sy_timings_write(d, which, c, 2 * i + 1);
         sy_vk_label_end(d->device, c);
     }
     return true;
@@ -302,8 +302,8 @@ static bool record_segments(sy_device_session *d, uint32_t which, sy_error *erro
         sy_segment *segment = &o->segments[i];
         if (!open_commands(d, &segment->commands, error))
             return false;
-        if (which == SY_STEP && i == 0)
-            sy_timings_reset(d, segment->commands);
+        if (i == 0)
+            sy_timings_reset(d, which, segment->commands);
         if (o->condition && i == 0 && !sy_gate_record(d, which, segment->commands, error))
             return false;
         if (!record_dispatches(d, which, segment, error))

@@ -288,9 +288,9 @@ bool sy_session_scheduled(const sy_session *s, uint32_t program, uint32_t step)
     return false;
 }
 
-const double *sy_session_timings(const sy_session *session)
+const double *sy_session_timings(const sy_session *session, uint32_t program)
 {
-    return session->ran ? session->timings : NULL;
+    return session->ran && program < session->params.n_programs ? session->timings[program] : NULL;
 }
 
 const sy_session_stats *sy_session_get_stats(const sy_session *session)

@@ -37,6 +37,13 @@ typedef struct sy_session_program {
 
 enum { SY_SESSION_PROGRAMS = 15 };
 
+/* Whether dispatches are timed, and how they run while they are. */
+typedef enum sy_session_timing {
+    SY_TIMING_NONE,
+    SY_TIMING_OVERLAP, /* as planned: a time is what a dispatch adds to all before it */
+    SY_TIMING_SERIAL   /* each alone: a barrier before every one */
+} sy_session_timing;
+
 typedef struct sy_session_params {
     struct sy_vk_device *device;        /* NULL: the reference evaluator */
     const sy_program *init;             /* may be NULL */
@@ -52,7 +59,7 @@ typedef struct sy_session_params {
     const char *cache_directory;          /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
-    bool timings; /* time every dispatch of the step program, see sy_session_timings */
+    sy_session_timing timings; /* of every dispatch of the step programs, see sy_session_timings */
 } sy_session_params;
 
 typedef struct sy_session_stats {
@@ -99,9 +106,12 @@ bool sy_session_output(const sy_session *session, uint32_t index, sy_session_res
 /* True if the schedule has the program in the step (whether its condition held is another matter). */
 bool sy_session_scheduled(const sy_session *session, uint32_t program, uint32_t step);
 
-/* Seconds of each dispatch of the first step program when it last ran in the last run; NULL if not asked for, or if the
- * device has no timestamps. */
-const double *sy_session_timings(const sy_session *session);
+/* When each dispatch of a step program began and ended (two numbers a dispatch) as it last ran in the last run: seconds of
+ * the device's clock since the program's first. NULL if not asked for, if the schedule has not got the program, or if
+ * the device has no timestamps. */
+const double *sy_session_timings(const sy_session *session, uint32_t program);
+/* Seconds between two readings of a counter of so many bits and nanoseconds a tick, which may have come round once. */
+double sy_ticks_seconds(uint64_t from, uint64_t to, uint32_t bits, double period);
 
 const sy_session_stats *sy_session_get_stats(const sy_session *session);
 

@@ -42,7 +42,7 @@ struct sy_session {
     uint64_t input_bytes, state_bytes, result_bytes;
     uint8_t *input_memory;  /* host side; set by the backend */
     const uint8_t *results; /* host side; set by the backend's run */
-    const double *timings;  /* set by the backend, or NULL */
+    double *timings[SY_SESSION_PROGRAMS]; /* by step program, set by the backend, or NULL */
     bool ran;
     sy_error lost; /* the first loss of the device; sticky */
     sy_session_stats stats;

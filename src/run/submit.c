@@ -214,6 +214,6 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
     if (d->reached > r.first && s->lost.code == SY_CODE_OK && !sy_submit_wait(d, d->reached, ok ? error : NULL))
         ok = where_lost(&r, ok ? error : NULL);
     s->stats.longest_predicted_seconds = r.predicted;
-    return ok && sy_timings_read(d, error) &&
+    return ok && sy_timings_read_all(d, error) &&
            (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
 }
