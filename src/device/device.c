@@ -58,6 +58,16 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
         .timelineSemaphore = plan->timeline,
         .hostQueryReset = plan->host_query_reset,
     };
+    VkPhysicalDeviceFaultFeaturesEXT fault = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 there = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &fault};
+    for (uint32_t i = 0; i < plan->n_extensions; i++)
+        d->faults = d->faults || !strcmp(plan->extensions[i], VK_EXT_DEVICE_FAULT_EXTENSION_NAME);
+    if (d->faults)
+        d->instance->vk.vkGetPhysicalDeviceFeatures2(d->physical, &there);
+    d->faults = fault.deviceFault;
+    fault.deviceFaultVendorBinary = VK_FALSE;
+    if (d->faults)
+        features.pNext = &fault;
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
         .pNext = &features,

@@ -101,6 +101,8 @@ typedef struct sy_vk_device {
     uint32_t n_extensions;
     uint64_t heap_used[SY_MAX_HEAPS]; /* bytes of live buffers */
     uint32_t n_buffers;
+    bool faults;   /* the driver tells what it knows of a loss: VK_EXT_device_fault */
+    sy_error lost; /* the first loss, told in full; from then on nothing works any more */
 } sy_vk_device;
 
 /* Makes the device of instance->physicals[index] as its plan says; a refused one fails with the plan's sentence. */
@@ -113,6 +115,9 @@ uint64_t sy_vk_device_free_bytes(const sy_vk_device *device, sy_memory_use use);
 
 /* vkQueueSubmit on the device's queue, under its lock. */
 VkResult sy_vk_device_submit(sy_vk_device *device, const VkSubmitInfo *info);
+
+/* After a loss: what the driver knows of it, in words. False, and "", where it has nothing to say. */
+bool sy_vk_device_fault(const sy_vk_device *device, char *out, size_t room);
 
 /* Sets *error from a VkResult: "what: VK_ERROR_…: meaning". Returns false, or true when `result` is VK_SUCCESS.
  * Out of memory and device lost get their own codes. */

@@ -34,7 +34,7 @@ typedef struct sy_quirk {
     void (*apply)(struct sy_device_plan *plan); /* before queues and memory are chosen */
 } sy_quirk;
 
-enum { SY_PLAN_NOTES = 8, SY_PLAN_EXTENSIONS = 4 };
+enum { SY_PLAN_NOTES = 8, SY_PLAN_EXTENSIONS = 8 };
 
 typedef struct sy_device_plan {
     bool usable;

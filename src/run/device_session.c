@@ -3,6 +3,8 @@
  * lie where the first program that has them put them. */
 #include "src/run/device_session.h"
 
+#include "src/run/marks.h"
+
 #include <string.h>
 
 #include "src/run/weights.h"
@@ -239,6 +241,7 @@ static void destroy(sy_session *s)
     sy_vk_buffer *own[] = {&d->state, &d->input, &d->step, &d->staging, &d->readback};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         sy_vk_buffer_destroy(v, own[i]);
+    sy_marks_destroy(d);
 }
 
 static const sy_session_backend backend = {sy_submit_run, destroy};
@@ -268,7 +271,8 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     double start = sy_seconds();
     d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
     s->stats.pipeline_cache_hit = d->cache.loaded > 0;
-    if (!share(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) || !load(d, error))
+    if (!share(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) ||
+        !sy_marks_create(d, error) || !load(d, error))
         return false;
     s->input_memory = d->staging.mapped;
     s->results = d->readback.mapped;

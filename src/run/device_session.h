@@ -7,6 +7,8 @@
  *   record.c          descriptor sets, command buffers
  *   gate.c            programs with a condition: the sizes of their dispatches
  *   submit.c          running it
+ *   labels.c          what debuggers see
+ *   marks.c           where it was when the device was lost
  *   timings.c         how long each dispatch takes, where asked for */
 #ifndef SY_RUN_DEVICE_SESSION_H
 #define SY_RUN_DEVICE_SESSION_H
@@ -56,6 +58,7 @@ typedef struct sy_device_session {
     sy_vk_device *device;
     sy_pipeline_cache cache;
     sy_vk_buffer arena[SY_SPACE_BUFFERS], weight[SY_SPACE_BUFFERS], state, input, step, staging, readback;
+    sy_vk_buffer marks; /* see marks.h */
     sy_shared shared;
     sy_program_objects objects[SY_PROGRAMS];
     VkDescriptorSetLayout advance_set_layout;
@@ -139,7 +142,8 @@ bool sy_submit_run(sy_session *session, sy_session_progress *progress, void *con
 /* Submits and counts; *value is what the timeline reaches when it is done. */
 bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error);
 bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error);
-/* Makes a loss of the device sticky. Returns false. */
+/* Where *error is a loss of the device: says where it was, what the driver knows of it, and makes it sticky, for this
+ * session and for the device. Returns false. */
 bool sy_submit_lost(sy_device_session *d, sy_error *error);
 
 #endif

@@ -11,6 +11,9 @@
 #include "graph/emit/embedded.h"
 #include "graph/passes/plan.h"
 
+#include "src/run/labels.h"
+#include "src/run/marks.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -246,19 +249,28 @@ static bool record_dispatch(sy_device_session *d, uint32_t which, uint32_t index
 static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_segment *segment, sy_error *error)
 {
     VkCommandBuffer c = segment->commands;
+    sy_label_regions regions = {0};
+    /* Marks are written behind the same barriers, one after another. */
+    VkPipelineStageFlags mark_stage = sy_marks_on(d) ? COPY : 0;
+    VkAccessFlags mark_access = sy_marks_on(d) ? VK_ACCESS_TRANSFER_WRITE_BIT : 0;
     for (uint32_t i = segment->first; i < segment->first + segment->n; i++) {
         const sy_dispatch *dispatch = &d->objects[which].program->dispatches[i];
-        if ((dispatch->barrier || d->session->params.timings == SY_TIMING_SERIAL) && segment->begins)
-            sy_record_barrier(d, c, COMPUTE | INDIRECT, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE | INDIRECT, KERNEL_READS);
-        sy_vk_label_begin(d->device, c, dispatch->label);
+        bool barrier = (dispatch->barrier || d->session->params.timings == SY_TIMING_SERIAL) && segment->begins;
+        if (barrier)
+            sy_record_barrier(d, c, COMPUTE | INDIRECT | mark_stage, VK_ACCESS_SHADER_WRITE_BIT | mark_access,
+                              COMPUTE | INDIRECT | mark_stage, KERNEL_READS | mark_access);
+        if (barrier || i == segment->first)
+            sy_marks_dispatch(d, which, i, c);
+        sy_label_enter(&regions, d, c, dispatch->label);
         if (segment->begins)
             sy_timings_write(d, which, c, 2 * i);
         if (!record_dispatch(d, which, i, segment, error))
             return false;
         if (segment->ends)
             sy_timings_write(d, which, c, 2 * i + 1);
-        sy_vk_label_end(d->device, c);
+        sy_label_leave(d, c);
     }
+    sy_label_close(&regions, d, c);
     return true;
 }
 
@@ -275,6 +287,7 @@ static bool record_begin(sy_device_session *d, sy_error *error)
     if (s->state_bytes)
         vk->vkCmdFillBuffer(d->begin, d->state.handle, 0, VK_WHOLE_SIZE, 0);
     vk->vkCmdFillBuffer(d->begin, d->step.handle, 0, 4, 0);
+    sy_marks_begin(d, d->begin);
     bool always = s->params.n_programs == 1 && !s->params.programs[0].condition;
     for (uint32_t i = 0; !always && i < s->n_outputs; i++) { /* of steps in which a program does not run */
         const sy_slot *o = &s->outputs[i];
@@ -302,6 +315,7 @@ static bool record_segments(sy_device_session *d, uint32_t which, sy_error *erro
         sy_segment *segment = &o->segments[i];
         if (!open_commands(d, &segment->commands, error))
             return false;
+        sy_marks_step(d, segment->commands);
         if (i == 0)
             sy_timings_reset(d, which, segment->commands);
         if (o->condition && i == 0 && !sy_gate_record(d, which, segment->commands, error))
@@ -322,6 +336,7 @@ static bool record_end(sy_device_session *d, sy_error *error)
     sy_session *s = d->session;
     if (!open_commands(d, &d->end, error))
         return false;
+    sy_marks_end(d, d->end);
     for (uint32_t i = 0; i < s->n_states; i++) {
         VkBufferCopy copy = {
             .srcOffset = s->states[i].offset, .dstOffset = s->states[i].result, .size = s->states[i].bytes};
@@ -357,6 +372,8 @@ bool sy_record_commands(sy_device_session *d, sy_error *error)
     for (uint32_t which = 0; ok && which < SY_PROGRAMS; which++) {
         const sy_program_objects *o = &d->objects[which];
         ok = !o->program || record_segments(d, which, error);
+        if (ok && o->program)
+            sy_label_objects(d, which);
         if (which >= SY_STEP && o->n_segments > d->session->stats.segments)
             d->session->stats.segments = o->n_segments;
     }

@@ -227,7 +227,7 @@ bool sy_session_run(sy_session *s, sy_session_progress *progress, void *context,
 {
     s->ran = false;
     if (s->lost.code != SY_CODE_OK)
-        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): open the model again",
+        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): begin with a new context",
                        s->lost.message);
     for (uint32_t i = 0; i < s->n_inputs; i++)
         if (!s->inputs[i].written)

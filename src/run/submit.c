@@ -3,6 +3,9 @@
  * device nothing and waits for nothing. */
 #include "src/run/device_session.h"
 
+#include "src/run/marks.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,9 +14,16 @@ static const uint64_t watchdog_nanoseconds = UINT64_C(600) * 1000000000; /* of s
 
 bool sy_submit_lost(sy_device_session *d, sy_error *error)
 {
-    sy_error *lost = &d->session->lost;
-    if (lost->code == SY_CODE_OK && error && error->code == SY_CODE_DEVICE_LOST)
-        *lost = *error;
+    char fault[400];
+    size_t used = error ? strlen(error->message) : 0;
+    if (!error || error->code != SY_CODE_DEVICE_LOST || d->session->lost.code != SY_CODE_OK)
+        return false;
+    if (sy_vk_device_fault(d->device, fault, sizeof fault))
+        snprintf(error->message + used, sizeof error->message - used, " The driver says: %s.", fault);
+    sy_marks_explain(d, error);
+    d->session->lost = *error;
+    if (d->device->lost.code == SY_CODE_OK)
+        d->device->lost = *error;
     return false;
 }
 
@@ -100,12 +110,12 @@ static const sy_segment *segment_at(const run *r, uint64_t position, uint32_t *w
     return &d->objects[*which].segments[position - begin];
 }
 
-/* Says which step a lost device was in. */
+/* Says which step a lost device was in, where no marks did. */
 static bool where_lost(run *r, sy_error *error)
 {
     uint32_t which;
     uint64_t step;
-    if (!error || error->code != SY_CODE_DEVICE_LOST || !r->position)
+    if (!error || error->code != SY_CODE_DEVICE_LOST || !r->position || sy_marks_on(r->d))
         return false;
     const sy_segment *segment = segment_at(r, r->position - 1, &which, &step);
     const sy_dispatch *dispatches = r->d->objects[which].program->dispatches;
@@ -114,6 +124,7 @@ static bool where_lost(run *r, sy_error *error)
     sy_fail_context(error, "at or before %s %llu, dispatches \"%s\" to \"%s\"",
                     which == SY_INIT ? "the start, step" : "step", (unsigned long long)step + 1,
                     dispatches[segment->first].label, dispatches[segment->first + segment->n - 1].label);
+    r->d->session->lost = *error;
     return false;
 }
 
@@ -199,6 +210,9 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
     run r = {.d = d, .progress = progress, .context = context, .first = d->reached};
     uint64_t all = d->turn_ends[s->n_turns - 1];
     double start = sy_seconds();
+    if (d->device->lost.code != SY_CODE_OK)
+        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): begin with a new context",
+                       d->device->lost.message);
     bool ok = !s->input_bytes || sy_vk_buffer_flush(d->device, &d->staging, 0, s->input_bytes, error);
     while (ok && r.position < all) {
         bool first = r.position == 0;

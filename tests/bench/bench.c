@@ -275,7 +275,7 @@ int main(int argc, char **argv)
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
     bench b;
     if (!strcmp(what, "matmul") || !strcmp(what, "attention") || !strcmp(what, "moe") || !strcmp(what, "conv") ||
-        !strcmp(what, "routes") || !strcmp(what, "steps") || !strcmp(what, "model")) {
+        !strcmp(what, "routes") || !strcmp(what, "steps") || !strcmp(what, "marks") || !strcmp(what, "model")) {
         bench_open(&b);
         int status = !strcmp(what, "matmul")      ? bench_matmul(&b)
                      : !strcmp(what, "attention") ? bench_attention(&b)
@@ -283,11 +283,12 @@ int main(int argc, char **argv)
                      : !strcmp(what, "conv")      ? bench_conv(&b)
                      : !strcmp(what, "routes")    ? bench_routes(&b)
                      : !strcmp(what, "steps")     ? bench_steps(&b)
+                     : !strcmp(what, "marks")     ? bench_marks(&b)
                          : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors]\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

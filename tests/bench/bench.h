@@ -64,6 +64,7 @@ int bench_conv(bench *b);
 int bench_attention(bench *b);
 int bench_routes(bench *b);
 int bench_steps(bench *b);
+int bench_marks(bench *b);
 int bench_model(bench *b, const char *path);
 
 #endif
