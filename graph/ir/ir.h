@@ -135,6 +135,8 @@ typedef struct sy_end {
     sy_value value;
 } sy_end;
 
+#define SY_STEER_NAME "steer."
+
 typedef struct sy_graph {
     sy_arena arena;
     const char *name;
@@ -144,6 +146,8 @@ typedef struct sy_graph {
     uint32_t n_ends, ends_room;
     sy_error error;    /* sticky: the first error of building; see sy_graph_check */
     const char *scope; /* scope given to new nodes; never NULL */
+    bool steered;      /* routes chosen by scores that are built from now on take an input that steers them, i32 in the
+                          scores' shape, named SY_STEER_NAME, their scope and shape; those alike in both share it */
     struct sy_scope_frame *frames; /* what sy_scope_pop goes back to; private to build.c */
 } sy_graph;
 

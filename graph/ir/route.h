@@ -17,6 +17,9 @@
 
 #include "graph/ir/ir.h"
 
+/* What steered scores count as in a choice, less or more than any other: see route.top_k in ops.def. */
+#define SY_STEERED 3.0e38
+
 enum { SY_ROUTE_CONSUMERS = 8 }; /* most grouped consumers with different column counts of one route */
 
 /* Word offsets of the sections; `words` is the whole. The layout depends on the type and nothing else: the tile

@@ -1,4 +1,5 @@
 /* Routes: producers, transformers, and route.build, to which the pass lower_routes reduces all of them. */
+#include "graph/ir/route.h"
 #include "graph/ops/family.h"
 
 #include <stdlib.h>
@@ -11,6 +12,9 @@ static bool need_scores(const sy_graph *graph, const sy_node *node, sy_error *er
     const sy_type *scores = sy_arg_type(graph, node, 0);
     if (scores->rank != 2 || !sy_dtype_is_float(scores->dtype))
         return sy_misfit(graph, node, error, "scores are a floating-point matrix of rows by targets");
+    const sy_type *steer = node->n_args > 1 ? sy_arg_type(graph, node, 1) : NULL;
+    if (steer && (steer->dtype != SY_I32 || steer->rank != 2 || memcmp(steer->dim, scores->dim, 2 * sizeof *steer->dim)))
+        return sy_misfit(graph, node, error, "what steers is i32 in the shape of the scores");
     return true;
 }
 
@@ -152,6 +156,27 @@ static bool put_and_free(sy_eval *e, sy_value value, uint32_t n, sy_route_entry 
     return ok;
 }
 
+/* The scores as the choice sees them: those steered away from are the least, those steered to the largest. Among equals
+ * the lower index is first, as always. The caller frees it; NULL: no memory. */
+static double *steered_scores(sy_eval *e, sy_value value, sy_error *error)
+{
+    const sy_node *node = sy_eval_node(e, value);
+    uint64_t n = sy_type_count(sy_arg_type(e->graph, node, 0));
+    const double *scores = sy_eval_arg(e, value, 0), *steer = node->n_args > 1 ? sy_eval_arg(e, value, 1) : NULL;
+    double *x = malloc(n * sizeof *x);
+    if (!x)
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for %llu scores.", (unsigned long long)n);
+    for (uint64_t i = 0; x && i < n; i++)
+        x[i] = !steer || steer[i] == 0 ? scores[i] : steer[i] < 0 ? -SY_STEERED : SY_STEERED;
+    return x;
+}
+
+/* The target of an entry, or none where it was steered away from and came in for want of others. */
+static int32_t unless_off(sy_eval *e, sy_value value, int64_t at, int32_t target)
+{
+    return sy_eval_node(e, value)->n_args > 1 && sy_eval_arg(e, value, 1)[at] < 0 ? -1 : target;
+}
+
 bool sy_eval_route_top_k(sy_eval *e, sy_value value, sy_error *error)
 {
     const sy_node *node = sy_eval_node(e, value);
@@ -160,21 +185,24 @@ bool sy_eval_route_top_k(sy_eval *e, sy_value value, sy_error *error)
     const double *scores = sy_eval_arg(e, value, 0);
     sy_route_entry *entries = entries_for((int64_t)s->dim[0] * k, error);
     int32_t *chosen = calloc((size_t)k, sizeof *chosen);
-    if (!entries || !chosen) {
-        free(entries), free(chosen);
+    double *order = steered_scores(e, value, error);
+    if (!entries || !chosen || !order) {
+        free(entries), free(chosen), free(order);
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to choose %d targets.", k);
     }
     for (int32_t t = 0; t < s->dim[0]; t++) {
-        const double *row = scores + (int64_t)t * s->dim[1];
+        int64_t first = (int64_t)t * s->dim[1];
+        const double *row = scores + first;
         double sum = 0;
-        sy_eval_best(row, s->dim[1], 1, k, chosen);
+        sy_eval_best(order + first, s->dim[1], 1, k, chosen);
         for (int32_t j = 0; j < k; j++)
-            sum += row[chosen[j]];
+            sum += unless_off(e, value, first + chosen[j], 0) < 0 ? 0 : row[chosen[j]];
         for (int32_t j = 0; j < k; j++)
             entries[(int64_t)t * k + j] =
-                (sy_route_entry){t, chosen[j], j, node->attributes.renormalise ? row[chosen[j]] / sum : row[chosen[j]]};
+                (sy_route_entry){t, unless_off(e, value, first + chosen[j], chosen[j]), j,
+                                 node->attributes.renormalise ? row[chosen[j]] / sum : row[chosen[j]]};
     }
-    free(chosen);
+    free(chosen), free(order);
     return put_and_free(e, value, (uint32_t)(s->dim[0] * k), entries, error);
 }
 
@@ -186,19 +214,22 @@ bool sy_eval_route_expert_choice(sy_eval *e, sy_value value, sy_error *error)
     const double *scores = sy_eval_arg(e, value, 0);
     sy_route_entry *entries = entries_for(node->type.dim[SY_ROUTE_SLOTS], error);
     int32_t *chosen = calloc((size_t)k, sizeof *chosen);
-    if (!entries || !chosen) {
-        free(entries), free(chosen);
+    double *order = steered_scores(e, value, error);
+    if (!entries || !chosen || !order) {
+        free(entries), free(chosen), free(order);
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to choose %d rows.", k);
     }
     uint32_t n = 0;
     for (int32_t first = 0; first < s->dim[0]; first += group)
         for (int32_t t = 0; t < targets; t++) {
-            const double *column = scores + (int64_t)first * targets + t;
-            sy_eval_best(column, group, targets, k, chosen);
-            for (int32_t j = 0; j < k; j++)
-                entries[n++] = (sy_route_entry){first + chosen[j], t, 0, column[(int64_t)chosen[j] * targets]};
+            int64_t column = (int64_t)first * targets + t;
+            sy_eval_best(order + column, group, targets, k, chosen);
+            for (int32_t j = 0; j < k; j++) {
+                int64_t at = column + (int64_t)chosen[j] * targets;
+                entries[n++] = (sy_route_entry){first + chosen[j], unless_off(e, value, at, t), 0, scores[at]};
+            }
         }
-    free(chosen);
+    free(chosen), free(order);
     return put_and_free(e, value, n, entries, error);
 }
 

@@ -14,6 +14,7 @@
 #include "graph/passes/rewrite.h"
 
 #include "graph/ir/build.h"
+#include "graph/ir/route.h"
 
 #include <stdlib.h>
 
@@ -49,12 +50,31 @@ static bool is_producer(sy_op op)
            op == SY_OP_ROUTE_CAPACITY;
 }
 
-static list from_top_k(sy_graph *g, const sy_node *node, const sy_node *old_scores, sy_value scores)
+/* The scores as the choice sees them (SY_STEERED), of a producer that is steered. */
+static sy_value steered(sy_graph *g, sy_value scores, sy_value steer)
+{
+    sy_value none = whole_number(g, 0), off = sy_binary(g, SY_OP_LESS, steer, none),
+             on = sy_binary(g, SY_OP_LESS, none, steer);
+    return sy_select(g, off, sy_const(g, -SY_STEERED),
+                     sy_select(g, on, sy_const(g, SY_STEERED), sy_cast(g, scores, SY_F32)));
+}
+
+/* Drops the entries that were steered away from and came in for want of others: `steer` along the targets' axis. */
+static void drop_off(sy_graph *g, list *l, sy_value ids, sy_value steer)
+{
+    sy_value off = sy_binary(g, SY_OP_LESS, sy_take_last(g, steer, ids), whole_number(g, 0));
+    l->targets = sy_select(g, off, whole_number(g, -1), l->targets);
+    l->weights = sy_select(g, off, sy_const(g, 0), l->weights);
+}
+
+static list from_top_k(sy_graph *g, const sy_node *node, const sy_node *old_scores, sy_value scores, sy_value steer)
 {
     int32_t rows = old_scores->type.dim[0], targets = old_scores->type.dim[1], k = node->attributes.k;
     list l = {.by_row = true, .n_rows = rows, .n_targets = targets, .k = k, .length = rows * k};
-    l.targets = sy_top_k(g, scores, k);
+    l.targets = sy_top_k(g, steer ? steered(g, scores, steer) : scores, k);
     l.weights = sy_cast(g, sy_take_last(g, scores, l.targets), SY_F32);
+    if (steer)
+        drop_off(g, &l, l.targets, steer);
     if (node->attributes.renormalise)
         l.weights = sy_binary(g, SY_OP_DIV, l.weights, sy_row(g, SY_OP_REDUCE_SUM, l.weights, 0));
     l.rows = sy_iota(g, SY_T(SY_I32, rows, k), 0);
@@ -62,18 +82,28 @@ static list from_top_k(sy_graph *g, const sy_node *node, const sy_node *old_scor
 }
 
 /* Each target chooses among the rows of each group: top_k along the rows. */
-static list from_expert_choice(sy_graph *g, const sy_node *node, const sy_node *old_scores, sy_value scores)
+static sy_value turned(sy_graph *g, sy_value x, int32_t groups, int32_t rows, int32_t targets)
+{
+    return sy_transpose(g, sy_reshape(g, x, SY_T(SY_F32, groups, rows, targets)), (const int32_t[]){0, 2, 1});
+}
+
+static list from_expert_choice(sy_graph *g, const sy_node *node, const sy_node *old_scores, sy_value scores,
+                               sy_value steer)
 {
     int32_t rows = old_scores->type.dim[0], targets = old_scores->type.dim[1], k = node->attributes.k;
     int32_t in_group = node->attributes.group_rows ? node->attributes.group_rows : rows, groups = rows / in_group;
     list l = {.n_rows = rows, .n_targets = targets, .length = groups * targets * k};
-    sy_value by_target =
-        sy_transpose(g, sy_reshape(g, scores, SY_T(SY_F32, groups, in_group, targets)), (const int32_t[]){0, 2, 1});
-    sy_value ids = sy_top_k(g, by_target, k);
+    sy_value by_target = turned(g, scores, groups, in_group, targets);
+    sy_value ids =
+        sy_top_k(g, steer ? turned(g, steered(g, scores, steer), groups, in_group, targets) : by_target, k);
     sy_value first = sy_mul(g, sy_iota(g, SY_T(SY_I32, groups, 1, 1), 0), whole_number(g, in_group));
+    l.targets = sy_iota(g, SY_T(SY_I32, groups, targets, k), 1);
+    l.weights = sy_cast(g, sy_take_last(g, by_target, ids), SY_F32);
+    if (steer)
+        drop_off(g, &l, ids, turned(g, steer, groups, in_group, targets));
     l.rows = flat(g, sy_add(g, ids, first), l.length);
-    l.targets = flat(g, sy_iota(g, SY_T(SY_I32, groups, targets, k), 1), l.length);
-    l.weights = flat(g, sy_cast(g, sy_take_last(g, by_target, ids), SY_F32), l.length);
+    l.targets = flat(g, l.targets, l.length);
+    l.weights = flat(g, l.weights, l.length);
     l.choice = zeros(g, l.length);
     return l;
 }
@@ -188,13 +218,13 @@ static list lowered(sy_rewrite *rewrite, const list *lists, sy_value v)
     const sy_graph *old = rewrite->old;
     sy_graph *g = rewrite->graph;
     const sy_node *node = &old->nodes[v];
-    sy_value arg = node->args[0];
+    sy_value arg = node->args[0], steer = node->n_args > 1 ? rewrite->map[node->args[1]] : 0;
     list l = lists[arg];
     switch (node->op) {
     case SY_OP_ROUTE_TOP_K:
-        return from_top_k(g, node, &old->nodes[arg], rewrite->map[arg]);
+        return from_top_k(g, node, &old->nodes[arg], rewrite->map[arg], steer);
     case SY_OP_ROUTE_EXPERT_CHOICE:
-        return from_expert_choice(g, node, &old->nodes[arg], rewrite->map[arg]);
+        return from_expert_choice(g, node, &old->nodes[arg], rewrite->map[arg], steer);
     case SY_OP_ROUTE_SPLIT:
         split(g, &l, node, rewrite->map[node->args[1]]);
         return l;

@@ -76,6 +76,7 @@ static sy_value fresh_route(maker *m)
 {
     int32_t rows = range(m, 1, 12), targets = range(m, 1, 6);
     sy_value scores = leaf(m, SY_T(SY_F32, rows, targets));
+    m->g->steered = help_next(&m->r, 2);
     return sy_route_top_k(m->g, scores, range(m, 1, targets), help_next(&m->r, 2));
 }
 

@@ -567,29 +567,54 @@ static int32_t few_targets(help_case *c)
     return counts[word(c) % 7];
 }
 
+/* A producer by scores; every other one is steered, mostly here and there, sometimes all one way. */
+static sy_value chosen(help_case *c, sy_op op, sy_value scores, const sy_attributes *a)
+{
+    static const double from[] = {-1.99, -1.99, -1, 1};
+    const int32_t *dim = c->graph->nodes[scores].type.dim;
+    sy_value args[2] = {scores, 0};
+    int kind = range(c, 0, 3);
+    if (coin(c))
+        args[1] = input(c, SY_T(SY_I32, dim[0], dim[1]), from[kind], kind < 2 ? 1.99 : from[kind]);
+    return sy_graph_add(c->graph, op, args, args[1] ? 2 : 1, a, NULL, NULL);
+}
+
 static sy_value top_k_route(help_case *c)
 {
     int32_t rows = ragged(c, 257), targets = few_targets(c), k = range(c, 1, targets < 4 ? targets : 4);
     bool renormalise = coin(c); /* sums of scores of both signs may be next to 0 */
-    return sy_route_top_k(c->graph, scores(c, rows, targets, renormalise), k, renormalise);
+    sy_attributes a = {.k = k, .renormalise = renormalise};
+    return chosen(c, SY_OP_ROUTE_TOP_K, scores(c, rows, targets, renormalise), &a);
+}
+
+/* One whose weights show the order of a row's choices: not steered. */
+static sy_value ordered_route(help_case *c)
+{
+    int32_t rows = ragged(c, 257), targets = few_targets(c);
+    return sy_route_top_k(c->graph, scores(c, rows, targets, false), range(c, 1, targets < 4 ? targets : 4), false);
 }
 
 static sy_value expert_choice_route(help_case *c)
 {
     int32_t groups = range(c, 1, 3), rows = ragged(c, 65), targets = few_targets(c);
     sy_value x = scores(c, groups * rows, targets, false);
-    return sy_route_expert_choice(c->graph, x, range(c, 1, rows < 9 ? rows : 9), rows);
+    sy_attributes a = {.k = range(c, 1, rows < 9 ? rows : 9), .group_rows = rows};
+    return chosen(c, SY_OP_ROUTE_EXPERT_CHOICE, x, &a);
 }
 
-static sy_value split_route(help_case *c)
+static sy_value split_of(help_case *c, sy_value r)
 {
-    sy_value r = coin(c) ? top_k_route(c) : expert_choice_route(c);
     const int32_t *dim = c->graph->nodes[r].type.dim;
     int32_t rows = dim[SY_ROUTE_ROWS], targets = dim[SY_ROUTE_TARGETS], all = targets + range(c, 0, 2);
     static const double from[] = {-1, 0, 1}; /* some rows, none, all */
     int kind = range(c, 0, 2);
     sy_value mask = input(c, SY_T(SY_I32, rows), from[kind], kind == 0 ? 1.99 : from[kind]);
     return sy_route_split(c->graph, r, mask, range(c, 0, all - 1), all);
+}
+
+static sy_value split_route(help_case *c)
+{
+    return split_of(c, coin(c) ? top_k_route(c) : expert_choice_route(c));
 }
 
 /* Rows of a group of a capacity, a divisor of the rows: all of them, some, or one row a group, where there are more
@@ -604,7 +629,7 @@ static int32_t group_of(help_case *c, int32_t rows)
 
 static sy_value capacity_route(help_case *c)
 {
-    sy_value r = word(c) % 4 ? top_k_route(c) : coin(c) ? expert_choice_route(c) : split_route(c);
+    sy_value r = word(c) % 4 ? ordered_route(c) : coin(c) ? expert_choice_route(c) : split_of(c, ordered_route(c));
     const sy_graph *g = c->graph;
     const int32_t *dim = g->nodes[r].type.dim;
     sy_value producer = r;

@@ -597,6 +597,25 @@ typedef struct entry {
     double weight;
 } entry;
 
+/* Score e of a line of n, `stride` apart, as a choice sees it: those steered to before all, those steered away last. */
+static double seen(const thing *t, const double *x, int32_t stride, int32_t e)
+{
+    const double *scores = t->eval->tensor[t->node->args[0]];
+    double steer = t->node->n_args > 1 ? at(t, 1, (uint64_t)(x - scores) + (uint64_t)e * (uint64_t)stride) : 0;
+    return steer < 0 ? -1e300 : steer > 0 ? 1e300 : x[e * stride];
+}
+
+static bool takes(const thing *t, const double *x, int32_t n, int32_t stride, int32_t e, int32_t k)
+{
+    double own = seen(t, x, stride, e);
+    int32_t better = 0;
+    for (int32_t i = 0; i < n; i++) {
+        double other = seen(t, x, stride, i);
+        better += other > own || (other == own && i < e);
+    }
+    return better < k && own > -1e300;
+}
+
 static int32_t chosen_by_rows(const thing *t, entry *out)
 {
     const sy_type *s = type_of(t, 0);
@@ -605,9 +624,9 @@ static int32_t chosen_by_rows(const thing *t, entry *out)
         const double *x = t->eval->tensor[t->node->args[0]] + row * columns;
         double sum = 0;
         for (int32_t e = 0; e < columns; e++)
-            sum += place(x, columns, 1, e) < k ? x[e] : 0;
+            sum += takes(t, x, columns, 1, e, k) ? x[e] : 0;
         for (int32_t e = 0; e < columns; e++)
-            if (place(x, columns, 1, e) < k)
+            if (takes(t, x, columns, 1, e, k))
                 out[n++] = (entry){row, e, t->node->attributes.renormalise ? x[e] / sum : x[e]};
     }
     return n;
@@ -620,7 +639,7 @@ static int32_t chosen_by_targets(const thing *t, entry *out)
     for (int32_t row = 0; row < s->dim[0]; row++)
         for (int32_t e = 0; e < columns; e++) {
             const double *first = t->eval->tensor[t->node->args[0]] + row / group * group * columns + e;
-            if (place(first, group, columns, row % group) < t->node->attributes.k)
+            if (takes(t, first, group, columns, row % group, t->node->attributes.k))
                 out[n++] = (entry){row, e, first[row % group * columns]};
         }
     return n;

@@ -69,6 +69,20 @@ static void test_token_choice(void)
     route_is("of equals the lower index", g, (content){ties, NULL}, "0: 0 1 | 1: 0 1, 1 2 | 2: 1 2");
 }
 
+/* Token 0 keeps off target 0, token 1 is sent to target 2, token 2 has one target left, token 3 none. */
+static void test_steered(void)
+{
+    static const double steer[] = {-1, 0, 0, 0, 0, 1, -1, -1, 0, -1, -1, -1};
+    sy_graph *g = graph();
+    g->steered = true;
+    sy_route_top_k(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 2, false);
+    route_is("steered", g, (content){p, steer}, "0: 1 0.6 | 1: 0 0.3 | 2: 0 0.2, 1 0.3, 2 0.1");
+    g = graph();
+    g->steered = true;
+    sy_route_expert_choice(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 1, 4);
+    route_is("experts steered", g, (content){p, steer}, "0: 1 0.6 | 1: 0 0.3 | 2: 1 0.3");
+}
+
 static void test_capacity(void)
 {
     sy_graph *g = graph();
@@ -215,13 +229,13 @@ static sy_value lowered(sy_graph *g, sy_value v)
                           limited ? node.attributes.group_rows : 0);
 }
 
-/* Capacity counts by row; only lists of row by row can leave that to route.build. */
+/* Capacity counts by row; only lists of row by row can leave that to route.build. Steered ones: test_ops.c. */
 static bool can_be_lowered(const sy_graph *g, sy_value v)
 {
     bool limited = g->nodes[v].op == SY_OP_ROUTE_CAPACITY;
     while (g->nodes[v].op == SY_OP_ROUTE_CAPACITY || g->nodes[v].op == SY_OP_ROUTE_SPLIT)
         v = g->nodes[v].args[0];
-    return !limited || g->nodes[v].op == SY_OP_ROUTE_TOP_K;
+    return g->nodes[v].n_args == 1 && (!limited || g->nodes[v].op == SY_OP_ROUTE_TOP_K);
 }
 
 static void test_lowered(sy_op op)
@@ -308,6 +322,7 @@ static void test_stored(void)
 int main(void)
 {
     test_token_choice();
+    test_steered();
     test_capacity();
     test_split();
     test_expert_choice();
