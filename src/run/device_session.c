@@ -238,13 +238,13 @@ static void destroy(sy_session *s)
         for (int i = 0; i < SY_PROGRAMS; i++)
             sy_vk_buffer_destroy(v, &d->objects[i].output[b]);
     }
-    sy_vk_buffer *own[] = {&d->state, &d->input, &d->step, &d->staging, &d->readback};
+    sy_vk_buffer *own[] = {&d->heads, &d->state, &d->input, &d->step, &d->staging, &d->readback};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         sy_vk_buffer_destroy(v, own[i]);
     sy_marks_destroy(d);
 }
 
-static const sy_session_backend backend = {sy_submit_run, destroy};
+static const sy_session_backend backend = {sy_observe_begin, sy_submit_run, destroy};
 
 bool sy_session_device_create(sy_session *s, sy_error *error)
 {
@@ -281,7 +281,7 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     for (uint32_t i = 0; i < SY_PROGRAMS; i++)
         if (d->objects[i].program && !sy_record_objects(d, i, error))
             return false;
-    if (!sy_record_advance(d, error) || !sy_timings_create(d, error) || !sy_record_commands(d, error))
+    if (!sy_record_advance(d, error) || (s->observer.timing && !sy_timings_create(d, error)) || !sy_record_commands(d, error))
         return false;
     s->stats.pipeline_seconds = sy_seconds() - start;
     s->stats.submissions = s->stats.host_waits = 0;

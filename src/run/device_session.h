@@ -9,6 +9,7 @@
  *   submit.c          running it
  *   labels.c          what debuggers see
  *   marks.c           where it was when the device was lost
+ *   observe.c         watching it: when, and which rows went where
  *   timings.c         how long each dispatch takes, where asked for */
 #ifndef SY_RUN_DEVICE_SESSION_H
 #define SY_RUN_DEVICE_SESSION_H
@@ -51,6 +52,8 @@ typedef struct sy_program_objects {
     uint32_t n_segments;
     bool timed;
     uint32_t first_query; /* of queries: 2 i from there before dispatch i, 2 i + 1 after */
+    sy_route_head *heads; /* of its routes, where they are observed */
+    uint32_t n_heads;
 } sy_program_objects;
 
 typedef struct sy_device_session {
@@ -75,6 +78,7 @@ typedef struct sy_device_session {
     uint64_t *turn_ends; /* by turn: segments of the init program and of all turns up to the end of it */
     VkQueryPool queries; /* null: no timings */
     uint64_t *ticks;     /* by query */
+    sy_vk_buffer heads;  /* of all routes observed */
     VkSemaphore timeline;
     uint64_t reached; /* last value handed out */
 } sy_device_session;
@@ -109,6 +113,13 @@ typedef struct sy_pipelines {
 } sy_pipelines;
 bool sy_pipelines_make(sy_device_session *d, const sy_pipelines *pipelines, sy_error *error);
 
+/* Makes what the session's observer needs and records anew; the device must be idle. */
+bool sy_observe_begin(sy_session *session, sy_error *error);
+/* Copies the heads of routes that this dispatch is the first to read, if they are observed. */
+bool sy_observe_dispatch(sy_device_session *d, uint32_t program, uint32_t index, VkCommandBuffer commands, sy_error *error);
+/* Where a turn ends at this position of the run and somebody watches turns: waits, reads, tells. */
+bool sy_observe_turn(sy_device_session *d, uint64_t position, sy_error *error);
+
 bool sy_timings_create(sy_device_session *d, sy_error *error);
 void sy_timings_reset(const sy_device_session *d, uint32_t program, VkCommandBuffer commands);
 void sy_timings_write(const sy_device_session *d, uint32_t program, VkCommandBuffer commands, uint32_t query);
@@ -136,6 +147,7 @@ bool sy_gate_record(sy_device_session *d, uint32_t program, VkCommandBuffer comm
 void sy_gate_dispatch(sy_device_session *d, uint32_t program, uint32_t index, VkCommandBuffer commands);
 void sy_gate_destroy(sy_device_session *d);
 bool sy_record_commands(sy_device_session *d, sy_error *error);
+bool sy_record_again(sy_device_session *d, sy_error *error); /* all command buffers; the device must be idle */
 void sy_record_free(sy_device_session *d);
 
 bool sy_submit_run(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);

@@ -255,10 +255,12 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_seg
     VkAccessFlags mark_access = sy_marks_on(d) ? VK_ACCESS_TRANSFER_WRITE_BIT : 0;
     for (uint32_t i = segment->first; i < segment->first + segment->n; i++) {
         const sy_dispatch *dispatch = &d->objects[which].program->dispatches[i];
-        bool barrier = (dispatch->barrier || d->session->params.timings == SY_TIMING_SERIAL) && segment->begins;
+        bool barrier = (dispatch->barrier || d->session->observer.timing == SY_TIMING_SERIAL) && segment->begins;
         if (barrier)
             sy_record_barrier(d, c, COMPUTE | INDIRECT | mark_stage, VK_ACCESS_SHADER_WRITE_BIT | mark_access,
                               COMPUTE | INDIRECT | mark_stage, KERNEL_READS | mark_access);
+        if (which >= SY_STEP && segment->begins && !sy_observe_dispatch(d, which, i, c, error))
+            return false;
         if (barrier || i == segment->first)
             sy_marks_dispatch(d, which, i, c);
         sy_label_enter(&regions, d, c, dispatch->label);
@@ -358,7 +360,8 @@ static bool count_turns(sy_device_session *d, sy_error *error)
 {
     const sy_session *s = d->session;
     uint64_t end = d->objects[SY_INIT].n_segments;
-    d->turn_ends = sy_arena_array(&d->session->arena, s->n_turns, sizeof *d->turn_ends);
+    if (!d->turn_ends)
+        d->turn_ends = sy_arena_array(&d->session->arena, s->n_turns, sizeof *d->turn_ends);
     if (!d->turn_ends)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a schedule");
     for (uint32_t i = 0; i < s->n_turns; i++)
@@ -378,6 +381,24 @@ bool sy_record_commands(sy_device_session *d, sy_error *error)
             d->session->stats.segments = o->n_segments;
     }
     return ok;
+}
+
+bool sy_record_again(sy_device_session *d, sy_error *error)
+{
+    sy_vk_device *v = d->device;
+    if (d->reached && !sy_submit_wait(d, d->reached, error))
+        return false;
+    for (uint32_t which = 0; which < SY_PROGRAMS; which++)
+        for (uint32_t i = 0; i < d->objects[which].n_segments; i++) {
+            VkCommandBuffer *commands = &d->objects[which].segments[i].commands;
+            if (*commands)
+                v->vk.vkFreeCommandBuffers(v->handle, d->commands, 1, commands);
+            *commands = NULL;
+        }
+    VkCommandBuffer ends[2] = {d->begin, d->end};
+    v->vk.vkFreeCommandBuffers(v->handle, d->commands, 2, ends);
+    d->begin = d->end = NULL;
+    return sy_record_commands(d, error);
 }
 
 void sy_record_free(sy_device_session *d)

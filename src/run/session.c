@@ -187,6 +187,7 @@ sy_session *sy_session_create(const sy_session_params *params, sy_error *error)
     }
     s->params = *params;
     s->params.n_steps = params->n_steps ? params->n_steps : 1;
+    s->observer.timing = params->timings;
     bool ok = copy_table(s, params, error) && copy_programs(s, params, error) && copy_schedule(s, params, error) &&
               lay_out(s, error) && check_conditions(s, error);
     if (ok)
@@ -288,9 +289,18 @@ bool sy_session_scheduled(const sy_session *s, uint32_t program, uint32_t step)
     return false;
 }
 
+bool sy_session_observe(sy_session *s, const sy_session_observer *observer, sy_error *error)
+{
+    if (!s->backend->observe)
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "the reference evaluator has no device to time");
+    s->observer = observer ? *observer : (sy_session_observer){0};
+    s->ran = false;
+    return s->backend->observe(s, error);
+}
+
 const double *sy_session_timings(const sy_session *session, uint32_t program)
 {
-    return session->ran && program < session->params.n_programs ? session->timings[program] : NULL;
+    return session->ran && session->observer.timing && program < session->params.n_programs ? session->timings[program] : NULL;
 }
 
 const sy_session_stats *sy_session_get_stats(const sy_session *session)

@@ -110,6 +110,36 @@ bool sy_session_scheduled(const sy_session *session, uint32_t program, uint32_t 
  * the device's clock since the program's first. NULL if not asked for, if the schedule has not got the program, or if
  * the device has no timestamps. */
 const double *sy_session_timings(const sy_session *session, uint32_t program);
+/* The head of a route as a turn left it. */
+typedef struct sy_route_head {
+    uint32_t first;        /* the first dispatch of the program that reads it */
+    sy_type type;
+    const uint32_t *words; /* slots in use, offsets of targets [targets + 1], row tiles */
+    uint64_t offset;       /* private */
+} sy_route_head;
+/* The routes of a program by their first readers, into `out` (room for n_dispatches); returns how many. */
+uint32_t sy_session_heads(const sy_program *program, sy_route_head *out);
+
+typedef struct sy_session_turn {
+    uint32_t program, step;
+    const double *times;        /* as of sy_session_timings; NULL: not timed */
+    const sy_route_head *heads; /* where routes are observed */
+    uint32_t n_heads;
+} sy_session_turn;
+
+/* What is watched of a session's runs from now on. */
+typedef struct sy_session_observer {
+    sy_session_timing timing;
+    bool routes; /* look at every route: adds copies to a step, so times of such a run are not those of the program */
+    bool (*turn)(void *context, const sy_session_turn *turn); /* after each turn of the schedule, which is then waited for
+                                                                 before the next begins; false cancels. May be NULL */
+    void *context;
+} sy_session_observer;
+
+/* NULL: nothing is watched. Takes effect with the next run; results of earlier ones are gone. UNAVAILABLE on the reference
+ * evaluator. */
+bool sy_session_observe(sy_session *session, const sy_session_observer *observer, sy_error *error);
+
 /* Seconds between two readings of a counter of so many bits and nanoseconds a tick, which may have come round once. */
 double sy_ticks_seconds(uint64_t from, uint64_t to, uint32_t bits, double period);
 

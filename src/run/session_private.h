@@ -20,6 +20,7 @@ typedef struct sy_slot {
 } sy_slot;
 
 typedef struct sy_session_backend {
+    bool (*observe)(sy_session *session, sy_error *error); /* session->observer has changed */
     bool (*run)(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);
     void (*destroy)(sy_session *session);
 } sy_session_backend;
@@ -42,6 +43,7 @@ struct sy_session {
     uint64_t input_bytes, state_bytes, result_bytes;
     uint8_t *input_memory;  /* host side; set by the backend */
     const uint8_t *results; /* host side; set by the backend's run */
+    sy_session_observer observer;
     double *timings[SY_SESSION_PROGRAMS]; /* by step program, set by the backend, or NULL */
     bool ran;
     sy_error lost; /* the first loss of the device; sticky */

@@ -167,7 +167,7 @@ static void destroy(sy_session *s)
     free(r->results);
 }
 
-static const sy_session_backend backend = {run, destroy};
+static const sy_session_backend backend = {.run = run, .destroy = destroy};
 
 static bool prepare(reference *r, const sy_program *program, sy_eval *eval, bool *have, sy_error *error)
 {

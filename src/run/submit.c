@@ -193,6 +193,8 @@ static bool submit_next(run *r, uint64_t all, sy_error *error)
         predicted += segment->predicted;
         commands[n++] = segment->commands;
         r->position++;
+        if (d->session->observer.turn && r->position == d->turn_ends[turn_of(d, r->position - 1)])
+            break;
     }
     if (r->position == all)
         commands[n++] = d->end;
@@ -219,6 +221,7 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
         ok = submit_next(&r, all, error);
         if (first)
             s->stats.first_dispatch_seconds = sy_seconds() - start;
+        ok = ok && sy_observe_turn(d, r.position, error);
         if (ok && progress && d->reached - r.first >= IN_FLIGHT)
             ok = watch(&r, d->reached - (IN_FLIGHT - 1), error);
     }

@@ -16,7 +16,7 @@ bool sy_timings_create(sy_device_session *d, sy_error *error)
     sy_vk_device *v = d->device;
     sy_session *s = d->session;
     uint32_t n = 0;
-    if (!s->params.timings || !v->plan->timestamp_bits)
+    if (!v->plan->timestamp_bits)
         return true;
     for (uint32_t i = 0; i < s->params.n_programs; i++) {
         sy_program_objects *o = &d->objects[SY_STEP + i];
@@ -38,14 +38,14 @@ bool sy_timings_create(sy_device_session *d, sy_error *error)
 void sy_timings_reset(const sy_device_session *d, uint32_t which, VkCommandBuffer commands)
 {
     const sy_program_objects *o = &d->objects[which];
-    if (o->timed)
+    if (o->timed && d->session->observer.timing)
         d->device->vk.vkCmdResetQueryPool(commands, d->queries, o->first_query, 2 * o->program->n_dispatches);
 }
 
 void sy_timings_write(const sy_device_session *d, uint32_t which, VkCommandBuffer commands, uint32_t query)
 {
     const sy_program_objects *o = &d->objects[which];
-    if (o->timed)
+    if (o->timed && d->session->observer.timing)
         d->device->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, d->queries, o->first_query + query);
 }
 
@@ -60,7 +60,7 @@ bool sy_timings_read(sy_device_session *d, uint32_t which, sy_error *error)
     sy_vk_device *v = d->device;
     const sy_program_objects *o = &d->objects[which];
     const sy_device_plan *plan = v->plan;
-    if (!o->timed)
+    if (!o->timed || !d->session->observer.timing)
         return true;
     uint32_t n = 2 * o->program->n_dispatches;
     double *out = d->session->timings[which - SY_STEP];
