@@ -65,6 +65,9 @@ bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **devic
 bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph,
                     const sy_compile_params *wishes, sy_program **program, sy_error *error);
 
+/* Writes the inputs that steer routes, for a pipeline that has them; else there must be no rules. */
+bool sy_api_steer(const sy_pipeline *pipeline, const sy_generate_params *params, sy_error *error);
+
 /* The step outputs of a finished run as tap results, on `arena`; of the first `steps` steps (0: all). */
 bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,
                  sy_error *error);

@@ -131,6 +131,7 @@ static bool write_inputs(const sy_pipeline *p, const sy_generate_params *params,
             : c->words       ? write_words(p, params, error)
             : c->label_rows  ? write_labels(p, params, error)
                              : true) &&
+           sy_api_steer(p, params, error) &&
            sy_session_write(p->session, "seeds", seeds, p->sampling.count * sizeof *seeds, error);
 }
 

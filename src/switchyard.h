@@ -180,6 +180,7 @@ typedef struct sy_pipeline_params {
     uint32_t n_settings;
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
+    bool steering; /* sy_generate_params.steers are possible */
     bool timings; /* time every dispatch, for sy_pipeline_dispatches; costs two timestamps each */
 } sy_pipeline_params;
 
@@ -226,6 +227,21 @@ typedef struct sy_progress {
     double seconds, seconds_left; /* since the start; expected, negative while unknown */
 } sy_progress;
 
+typedef enum sy_steer_kind {
+    SY_STEER_OFF, /* nothing is routed to the target */
+    SY_STEER_TO   /* to this target before all others; its weight is what the router gives it */
+} sy_steer_kind;
+
+/* A rule about where tokens are routed. Of rules about the same place and target the last holds. */
+typedef struct sy_steer {
+    const char *route; /* by the names of their taps, * is any text: "blocks.3.route"; NULL: all. Routes that are chosen
+                          by scores (top-k, expert choice) can be steered */
+    sy_steer_kind kind;
+    int32_t target;    /* expert, region … from 0 */
+    uint32_t picture;  /* of the batch, from 1; 0: all */
+    uint32_t x, y, width, height; /* tokens of the picture's grid; width 0: all */
+} sy_steer;
+
 typedef struct sy_generate_params {
     const char *const *prompts; /* prompted by words or text: n_prompts of them, 1 (for all pictures) or the pipeline's count */
     uint32_t n_prompts;
@@ -236,6 +252,8 @@ typedef struct sy_generate_params {
     uint32_t n_labels;
     const uint32_t *seeds; /* one a picture; NULL: seed, seed + 1, … */
     uint32_t seed;         /* a picture depends on its own seed and prompt alone, not on its place in the batch */
+    const sy_steer *steers; /* n_steers of them; pipelines made with `steering` */
+    uint32_t n_steers;
     bool (*progress)(void *user, const sy_progress *progress); /* false cancels: SY_ERROR_CANCELLED */
     void *user;
 } sy_generate_params;

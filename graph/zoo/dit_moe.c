@@ -26,7 +26,7 @@ static sy_value feed_forward(const sy_dit *dit, int32_t block, sy_value u)
     u = sy_reshape(g, u, SY_T(SY_F32, dit->batch * dit->tokens, c->width));
     sy_scope_push(g, "moe");
     sy_value p = sy_row(g, SY_OP_SOFTMAX, sy_linear(g, u, "gate", c->experts, false, c->dtype), 0);
-    sy_value r = sy_route_top_k(g, p, c->top_k, false);
+    sy_value r = sy_route_top_k(g, p, sy_moe_top_k(g, c), false);
     sy_value gate = sy_silu(g, sy_experts_linear(g, u, r, true, "gate_proj", c->expert_hidden, false, c->dtype));
     sy_value h = sy_mul(g, gate, sy_experts_linear(g, u, r, true, "up_proj", c->expert_hidden, false, c->dtype));
     sy_value routed = sy_combine(g, sy_experts_linear(g, h, r, false, "down_proj", c->width, false, c->dtype), r, true);

@@ -1,8 +1,20 @@
 /* See the header. Bounds: a configuration has at most SY_ZOO_MAX_EXPERTS experts, the most that concat takes. */
 #include "graph/zoo/moe.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/settings.h"
 
 #include <stdio.h>
+
+int32_t sy_moe_top_k(sy_graph *g, const sy_network_config *config)
+{
+    double k;
+    if (!sy_setting_number(config, "top_k", config->top_k, &k, &g->error))
+        return 1;
+    if (k > config->experts)
+        sy_fail(&g->error, SY_CODE_INVALID_ARGUMENT, "%g experts a token (top_k) are more than the %d there are.", k,
+                (int)config->experts);
+    return k > config->experts ? 1 : (int32_t)k;
+}
 
 sy_value sy_experts_stack(sy_graph *g, const char *prefix, const char *name, int32_t experts, sy_type type)
 {

@@ -4,6 +4,7 @@
 #define SY_ZOO_MOE_H
 
 #include "graph/ir/build.h"
+#include "graph/zoo/zoo.h"
 
 /* "<prefix>0.<name>", "<prefix>1.<name>" … stacked on a new leading axis; done once, when weights are loaded. */
 sy_value sy_experts_stack(sy_graph *g, const char *prefix, const char *name, int32_t experts, sy_type type);
@@ -19,6 +20,8 @@ sy_value sy_experts_linear(sy_graph *g, sy_value x, sy_value route, bool gather,
  * the `capacity` places of a target for each group of group_rows rows are given to all first choices, then to all
  * second ones …, within a rank in falling order of the rows' best scores. */
 sy_value sy_route_batch_priority(sy_graph *g, sy_value scores, int32_t k, int32_t capacity, int32_t group_rows);
+/* Experts a token: what the setting top_k says, else config.top_k. */
+int32_t sy_moe_top_k(sy_graph *g, const sy_network_config *config);
 /* f32[T]: how many targets each row goes to. */
 sy_value sy_route_count(sy_graph *g, sy_value route);
 

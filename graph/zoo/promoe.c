@@ -44,10 +44,10 @@ static sy_value mixture(const sy_dit *dit, sy_value u, bool expert_choice)
     u = sy_reshape(g, u, SY_T(SY_F32, dit->batch * dit->tokens, c->width));
     sy_scope_push(g, "mlp");
     sy_value scores = prototype_scores(dit, u);
-    int32_t share = dit->tokens * c->top_k / c->experts;
+    int32_t k = sy_moe_top_k(g, c), share = dit->tokens * k / c->experts;
     share = share < 1 ? 1 : share > dit->tokens ? dit->tokens : share;
     sy_value r = expert_choice ? sy_route_expert_choice(g, scores, share, dit->tokens)
-                               : sy_route_top_k(g, scores, c->top_k, false);
+                               : sy_route_top_k(g, scores, k, false);
     r = sy_route_split(g, r, unconditional_tokens(dit), c->experts, c->experts + 1);
     sy_value h =
         sy_unary(g, SY_OP_GELU_TANH, sy_experts_linear(g, u, r, true, "up_proj", c->expert_hidden, true, c->dtype));

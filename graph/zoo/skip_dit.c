@@ -21,6 +21,7 @@
 #include "graph/zoo/block_routes.h"
 #include "graph/zoo/dit_shell.h"
 #include "graph/zoo/networks.h"
+#include "graph/zoo/settings.h"
 #include "graph/zoo/skip.h"
 
 #include <stdio.h>
@@ -181,17 +182,18 @@ sy_value sy_skip_dit_build(sy_graph *g, const sy_network_config *config, const s
 /* Side of a region in tokens, and how many a region's tokens read. */
 static bool read_regions(const sy_network_config *c, int32_t *region, int32_t *picked, sy_error *error)
 {
-    int32_t grid = c->side / c->patch, side = 0, count = 0;
+    int32_t grid = c->side / c->patch, side = 0;
+    double count;
     if (!sy_zoo_metadata_int(c->file, "region_size", 1, MOST_REGION, &side, error) ||
-        !sy_zoo_metadata_int(c->file, "regions_picked", 1, grid * grid, &count, error))
+        !sy_setting_number(c, "regions_picked", 0, &count, error))
         return false;
-    if (!side || grid % side || !count || count > (grid / side) * (grid / side))
-        return sy_fail(error, SY_CODE_INVALID_FILE,
+    if (!side || grid % side || !(count >= 1) || count > (grid / side) * (grid / side))
+        return sy_fail(error, SY_CODE_INVALID_ARGUMENT,
                        "The metadata switchyard.region_size (%d) must divide the %d tokens of a side, and "
-                       "switchyard.regions_picked (%d) be 1 to the number of regions.",
-                       (int)side, (int)grid, (int)count);
+                       "regions_picked (%g; a setting, or metadata) be 1 to the number of regions.",
+                       (int)side, (int)grid, count);
     *region = side;
-    *picked = count;
+    *picked = (int32_t)count;
     return true;
 }
 

@@ -8,6 +8,7 @@
  * single linear layers, and m is unbounded. All tokens of a sample go to the same experts; the route has a row a token,
  * so that only chosen experts run. The authors train with a cosine schedule and guide on all channels. */
 #include "graph/zoo/dit_shell.h"
+#include "graph/zoo/moe.h"
 #include "graph/zoo/networks.h"
 
 /* x f32[N, tokens, width] to m of the same shape. */
@@ -24,7 +25,7 @@ static sy_value mask(const sy_dit *dit, int32_t block, sy_value x)
     sy_scope_pop(g);
     sy_value scores = sy_broadcast(g, sy_reshape(g, p, SY_T(SY_F32, times, 1, experts)),
                                    SY_T(SY_F32, dit->batch, dit->tokens, experts));
-    sy_value r = sy_route_top_k(g, sy_reshape(g, scores, SY_T(SY_F32, rows, experts)), c->top_k, false);
+    sy_value r = sy_route_top_k(g, sy_reshape(g, scores, SY_T(SY_F32, rows, experts)), sy_moe_top_k(g, c), false);
     sy_value flat = sy_reshape(g, x, SY_T(SY_F32, rows, c->width));
     sy_value y = sy_add(g, sy_grouped_matmul(g, flat, w, r, true, false), sy_route_spread(g, b, r));
     sy_value m = sy_add(g, sy_combine(g, y, r, true), sy_const(g, 1));

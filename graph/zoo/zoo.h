@@ -44,6 +44,7 @@ typedef struct sy_network_config {
     const struct sy_safetensors *file;   /* shapes and metadata of what is particular to a network; borrowed */
     const sy_setting *settings;          /* borrowed */
     uint32_t n_settings;
+    bool steered; /* routes chosen by scores take inputs that steer them (sy_graph.steered) */
 
     /* picture side */
     int32_t side;         /* input is [N, channels, side, side]; pixels or latent cells */

@@ -57,6 +57,18 @@ typedef struct sy_cli_settings {
 bool sy_cli_take_setting(const char *command, sy_cli_settings *list, const char *text);
 void sy_cli_free_settings(sy_cli_settings *list);
 
+/* Rules of --steer, as given. Zero is ready to begin. */
+enum { SY_CLI_STEERS = 256 };
+typedef struct sy_cli_steers {
+    sy_steer rules[SY_CLI_STEERS];
+    const char *texts[SY_CLI_STEERS]; /* as given, borrowed */
+    char *copies[SY_CLI_STEERS];
+    uint32_t n;
+} sy_cli_steers;
+/* "[ROUTE:]off=N|to=N[@X,Y,W,H][#I]" joins the list; false (after a message) if it is not of that form. */
+bool sy_cli_take_steer(const char *command, sy_cli_steers *list, const char *text);
+void sy_cli_free_steers(sy_cli_steers *list);
+
 /* From now on Ctrl-C and SIGTERM only set a flag, which sy_cli_interrupted reads; a second one ends the process. */
 void sy_cli_catch_interrupt(void);
 bool sy_cli_interrupted(void);

@@ -52,6 +52,9 @@ static const char help[] =
     "  --eta X            ddim: 0, deterministic, to 1 (default 0)\n"
     "  --shift X          flow models: shift of the noise levels (default 1)\n"
     "  --set NAME=VALUE   a setting, given any number of times: `switchyard settings` lists them\n"
+    "  --steer RULE       where tokens are routed, given any number of times: [ROUTE:]off=N or [ROUTE:]to=N, nothing to\n"
+    "                     expert N, or all to it first; ROUTE is a tap's name with * for any text (default: all routes);\n"
+    "                     @X,Y,W,H behind it: only tokens of that part of the grid; #I: only picture I, from 0\n"
     "  --precision NAME   of weights on the device: stored (default, as in the file), f32, f16\n"
     "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference: the built-in "
     "evaluator,\n"
@@ -95,6 +98,7 @@ typedef struct options {
     uint32_t n_taps;
     bool stats, json, quiet, list;
     sy_cli_settings settings;
+    sy_cli_steers steers;
     sy_pipeline_params pipeline;
 } options;
 
@@ -184,6 +188,7 @@ static bool parse(int argc, char **argv, options *o, int *status)
         LIST,
         STEPS,
         GUIDANCE,
+        STEER,
         SAMPLER,
         ETA,
         SHIFT,
@@ -206,6 +211,7 @@ static bool parse(int argc, char **argv, options *o, int *status)
                                           {"list-prompts", 0, 0, LIST},
                                           {"steps", 1, 0, STEPS},
                                           {"guidance", 1, 0, GUIDANCE},
+                                          {"steer", 1, 0, STEER},
                                           {"sampler", 1, 0, SAMPLER},
                                           {"eta", 1, 0, ETA},
                                           {"shift", 1, 0, SHIFT},
@@ -263,6 +269,9 @@ static bool parse(int argc, char **argv, options *o, int *status)
             break;
         case SET:
             ok = sy_cli_take_setting(command, &o->settings, optarg);
+            break;
+        case STEER:
+            ok = sy_cli_take_steer(command, &o->steers, optarg);
             break;
         case PRECISION:
             ok = take_precision(o, optarg);
@@ -411,6 +420,8 @@ static bool write_picture(job *j, uint32_t index, sy_error *error)
     for (uint32_t i = 0; i < j->o->settings.n && used < sizeof settings; i++)
         used += (size_t)snprintf(settings + used, sizeof settings - used, ", %s=%s", j->o->settings.settings[i].name,
                                  j->o->settings.settings[i].value);
+    for (uint32_t i = 0; i < j->o->steers.n && used < sizeof settings; i++)
+        used += (size_t)snprintf(settings + used, sizeof settings - used, ", steer %s", j->o->steers.texts[i]);
     snprintf(software, sizeof software, "switchyard %d.%d.%d", SY_VERSION_MAJOR, SY_VERSION_MINOR, SY_VERSION_PATCH);
     sy_png_text texts[] = {{"Title", prompt_of(j, index, label)},
                            {"Software", software},
@@ -609,6 +620,9 @@ static bool print_json(const job *j)
     cJSON *settings = cJSON_AddObjectToObject(root, "settings");
     for (uint32_t i = 0; i < j->o->settings.n; i++)
         cJSON_AddStringToObject(settings, j->o->settings.settings[i].name, j->o->settings.settings[i].value);
+    cJSON *steers = j->o->steers.n ? cJSON_AddArrayToObject(root, "steer") : NULL;
+    for (uint32_t i = 0; steers && i < j->o->steers.n; i++)
+        cJSON_AddItemToArray(steers, cJSON_CreateString(j->o->steers.texts[i]));
     const struct {
         const char *name;
         double value;
@@ -764,6 +778,7 @@ static int work(job *j)
     o->pipeline.loading = loading;
     o->pipeline.settings = o->settings.settings;
     o->pipeline.n_settings = o->settings.n;
+    o->pipeline.steering = o->steers.n > 0;
     sy_cli_catch_interrupt();
     status = sy_pipeline_create(j->model, &o->pipeline, &j->pipeline);
     if (status != SY_OK)
@@ -776,6 +791,8 @@ static int work(job *j)
                                  .labels = o->labels,
                                  .n_labels = o->n_labels,
                                  .seed = o->seed,
+                                 .steers = o->steers.rules,
+                                 .n_steers = o->steers.n,
                                  .progress = show,
                                  .user = &b};
     status = sy_generate(j->pipeline, &params, &j->result);
@@ -814,5 +831,6 @@ int sy_command_generate(int argc, char **argv)
     sy_text_free(&files);
     free(o.taps);
     sy_cli_free_settings(&o.settings);
+    sy_cli_free_steers(&o.steers);
     return status;
 }

@@ -17,7 +17,11 @@ _Static_assert((int)SY_SAMPLER_COUNT == (int)SY_SAMPLING_COUNT && (int)SY_SAMPLE
 
 static sy_value network(void *context, sy_graph *graph, const sy_zoo_inputs *inputs)
 {
-    return sy_zoo_build(graph, context, inputs);
+    const sy_network_config *config = context;
+    graph->steered = config->steered;
+    sy_value output = sy_zoo_build(graph, config, inputs);
+    graph->steered = false;
+    return output;
 }
 
 static sy_value encode(void *context, sy_graph *graph, sy_value tokens)
@@ -231,6 +235,11 @@ bool sy_sampling_make(const sy_network_config *config, const sy_pipeline_params 
     s->batch = (int32_t)s->count * (s->guided || s->negative ? 2 : 1);
     ok = ok && sy_run_plan_make(s, &plan, error);
     s->adaptive = plan.skips;
+    s->perturbed = plan.perturbed;
+    s->config.steered = p->steering;
+    if (ok && p->steering && plan.ras.patch)
+        ok = sy_fail(error, SY_CODE_INVALID_ARGUMENT,
+                     "routes cannot be steered where only some tokens run: leave out ras.ratio, or the steering");
     ok = ok && make_graphs(s, p, &plan, error);
     s->config.settings = NULL; /* they were the caller's */
     s->config.n_settings = 0;

@@ -25,6 +25,7 @@ typedef struct sy_sampling {
     uint32_t n_turns; /* of the session: the rows and, where the file has a decoder, one that decodes */
     int32_t batch;    /* rows of the label or the text: count, or twice that with guidance or a negative text */
     double guidance;
+    bool perturbed;        /* as many samples again behind those (settings stg) */
     bool guided, negative; /* negative: the network is given the negative text's context (setting nag) */
     bool adaptive, ode;    /* the device decides which steps run the network; how long steps are */
     sy_graph *init, *step; /* step: the first of the programs */

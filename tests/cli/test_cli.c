@@ -257,6 +257,8 @@ static void test_compare(const char *device)
     EXPECT("compare --prompt owl --with freeu", 2, err, "NAME=VALUE");
     EXPECT("compare --prompt owl --with sampler=eular", 2, err, "no sampler");
     EXPECT("compare --prompt owl --with freeu=1,1,1,1", 2, err, "does nothing for this model");
+    EXPECT("generate --prompt owl --steer none=3", 2, err, "a rule is off=N or to=N");
+    EXPECT("generate --prompt owl --steer off=3@1,2,0,0", 2, err, "a rule is off=N or to=N");
     EXPECT("settings freeu", 0, out, "FreeU");
     EXPECT("settings --json", 0, out, "guidance.steps");
     EXPECT("settings nonesuch", 2, err, "there is no setting");
