@@ -51,6 +51,8 @@ struct sy_pipeline {
     bool timings;
     sy_arena times_arena; /* of what sy_pipeline_dispatches lists */
     sy_dispatch_time *times[SY_SAMPLING_PROGRAMS]; /* by program; NULL: not asked for yet */
+    sy_arena arena;
+    sy_history *history; /* NULL: not asked for; on the arena */
 };
 
 /* Ends a public call: keeps the error as the context's message. */
@@ -67,6 +69,16 @@ bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_gr
 
 /* Writes the inputs that steer routes, for a pipeline that has them; else there must be no rules. */
 bool sy_api_steer(const sy_pipeline *pipeline, const sy_generate_params *params, sy_error *error);
+
+/* What turn `turn` of the schedule is, in row `row`. */
+sy_evaluation sy_api_evaluation(const sy_pipeline *pipeline, uint32_t turn, uint32_t row, bool ran);
+
+/* What the wishes for a history come to on a device, before anything is loaded: whether its steps fit, and the bound of
+ * submissions. */
+bool sy_api_history_plan(const sy_pipeline *pipeline, const sy_vk_device *device, const sy_pipeline_params *params,
+                         double *slice_seconds, sy_error *error);
+/* Once there is a session. */
+bool sy_api_history_make(sy_pipeline *pipeline, sy_error *error);
 
 /* The step outputs of a finished run as tap results, on `arena`; of the first `steps` steps (0: all). */
 bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, const sy_tap_result **taps, uint32_t *n_taps,

@@ -218,9 +218,23 @@ static bool ran_in(const sy_pipeline *p, const sy_result *r, uint32_t row)
     return true;
 }
 
-static bool list_evaluations(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_error *error)
+sy_evaluation sy_api_evaluation(const sy_pipeline *p, uint32_t turn, uint32_t row, bool ran)
 {
     static const char *const names[SY_VARIANT_COUNT] = {"full", "cached", "active", "refresh", ""};
+    uint32_t which = p->sampling.schedule[turn];
+    const sy_sampling_program *program = &p->sampling.programs[which];
+    const sy_sampler_row *at = &p->sampling.rows[row];
+    return (sy_evaluation){.step = (uint32_t)at->number,
+                           .row = row,
+                           .sigma = at->sigma,
+                           .guided = program->guided,
+                           .ran = ran,
+                           .program = names[program->variant],
+                           .flops = ran ? p->programs[which]->stats.flops : 0};
+}
+
+static bool list_evaluations(const sy_pipeline *p, sy_result *r, sy_arena *arena, sy_error *error)
+{
     const sy_sampling *s = &p->sampling;
     sy_evaluation *list = sy_arena_array(arena, (size_t)s->n_rows + 1, sizeof *list);
     if (!list)
@@ -232,13 +246,7 @@ static bool list_evaluations(const sy_pipeline *p, sy_result *r, sy_arena *arena
         bool ran = !program->network || ran_in(p, r, row);
         r->flops += ran ? flops : 0;
         if (program->network)
-            list[r->n_evaluations++] = (sy_evaluation){.step = (uint32_t)s->rows[row].number,
-                                                       .row = row,
-                                                       .sigma = s->rows[row].sigma,
-                                                       .guided = program->guided,
-                                                       .ran = ran,
-                                                       .program = names[program->variant],
-                                                       .flops = ran ? flops : 0};
+            list[r->n_evaluations++] = sy_api_evaluation(p, i, row, ran);
         row += !program->same_step;
     }
     return true;
@@ -271,6 +279,8 @@ static bool generate(sy_pipeline *p, const sy_generate_params *params, owned_res
         !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) || !check_end(p, error) ||
         !collect(p, r, &owned->arena, error) || !list_evaluations(p, r, &owned->arena, error))
         return false;
+    if (p->history) /* what was read is only what tells which evaluations ran */
+        r->n_taps = 0;
     const sy_session_stats *stats = sy_session_get_stats(p->session);
     r->seconds = sy_seconds() - w.start;
     r->first_dispatch_seconds = stats->first_dispatch_seconds;

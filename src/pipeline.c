@@ -111,10 +111,11 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
     sy_model *m = p->model;
     const sy_sampling *s = &p->sampling;
     sy_vk_device *device;
-    double start = sy_seconds();
+    double start = sy_seconds(), slice_seconds;
     if (!sy_sampling_make(&m->config, params, &p->sampling, error) || !check_taps(s, params, error) ||
         !sy_api_device(m->context, params->device, &device, p->device, sizeof p->device, error) ||
-        !compile_programs(p, device, params, error))
+        !compile_programs(p, device, params, error) ||
+        !sy_api_history_plan(p, device, params, &slice_seconds, error))
         return false;
     double compiled = sy_seconds();
     float *table = sy_sampling_table(s);
@@ -135,6 +136,9 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
                                  .n_columns = SY_SAMPLER_COLUMN_COUNT,
                                  .n_steps = s->n_turns,
                                  .cache_directory = m->context->cache_directory,
+                                 .history = params->history,
+                                 .told = "run.each",
+                                 .slice_seconds = slice_seconds,
                                  .loading = params->loading,
                                  .context = params->user,
                                  .timings = params->timings ? SY_TIMING_OVERLAP : SY_TIMING_NONE};
@@ -143,7 +147,7 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
     if (!p->session)
         return false;
     describe(p, compiled - start, sy_seconds() - compiled);
-    return true;
+    return !params->history || sy_api_history_make(p, error);
 }
 
 sy_status sy_pipeline_create(sy_model *model, const sy_pipeline_params *params, sy_pipeline **pipeline)
@@ -174,6 +178,7 @@ void sy_pipeline_destroy(sy_pipeline **pipeline)
         sy_program_destroy(&p->programs[i]);
     sy_sampling_free(&p->sampling);
     sy_arena_free(&p->times_arena);
+    sy_arena_free(&p->arena);
     free(p);
     *pipeline = NULL;
 }

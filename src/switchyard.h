@@ -178,6 +178,11 @@ typedef struct sy_pipeline_params {
     uint32_t n_taps;
     const sy_named_setting *settings; /* see sy_setting_at */
     uint32_t n_settings;
+    bool history;           /* taps stay on the device, for who draws them (switchyard_vulkan.h); sy_result has none */
+    uint64_t history_bytes; /* of device memory, at most; 0: half of what is free */
+    double slice_seconds;   /* submissions take no longer, as far as can be told from what they took before, and two are
+                               in flight, so that others who use the queue wait for no more; 0: 0.02 with history where
+                               the queue is shared, else no such bound; negative: none */
     bool (*loading)(void *user, uint64_t done, uint64_t total); /* bytes of weights; false cancels */
     void *user;
     bool steering; /* sy_generate_params.steers are possible */

@@ -148,7 +148,7 @@ bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, con
     sy_session_result r;
     uint32_t n = 0;
     for (uint32_t i = 0; sy_session_output(session, i, &r); i++)
-        n += r.step_bytes > 0;
+        n += r.step_bytes > 0 && r.data;
     sy_tap_result *list = sy_arena_array(arena, (size_t)n + 1, sizeof *list);
     sy_session_result *all = sy_arena_array(arena, (size_t)n + 1, sizeof *all),
                       *same = sy_arena_array(arena, (size_t)n + 1, sizeof *same);
@@ -156,7 +156,7 @@ bool sy_api_taps(const sy_session *session, uint32_t steps, sy_arena *arena, con
         return no_memory(error);
     n = 0;
     for (uint32_t i = 0; sy_session_output(session, i, &r); i++)
-        if (r.step_bytes > 0) {
+        if (r.step_bytes > 0 && r.data) {
             r.n_slices = steps && steps < r.n_slices ? steps : r.n_slices;
             all[n++] = r;
         }

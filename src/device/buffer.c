@@ -44,6 +44,12 @@ static bool fill(sy_vk_device *d, sy_memory_use use, const char *name, sy_vk_buf
                  VK_BUFFER_USAGE_TRANSFER_DST_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
+    uint32_t families[2] = {d->plan->family, d->plan->draw_family};
+    if (use == SY_MEMORY_DEVICE && d->draw_queue && families[0] != families[1]) { /* who draws reads them */
+        info.sharingMode = VK_SHARING_MODE_CONCURRENT;
+        info.queueFamilyIndexCount = 2;
+        info.pQueueFamilyIndices = families;
+    }
     VkMemoryRequirements needs;
     uint32_t type = 0;
     if (!sy_vk_check(d->vk.vkCreateBuffer(d->handle, &info, NULL, &buffer->handle), error, "making a buffer"))

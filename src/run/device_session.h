@@ -31,6 +31,7 @@ typedef struct sy_segment {
     bool part, begins, ends; /* of a part: whether it is the first or the last of its dispatch; else both */
     uint32_t base[3], count[3];
     double predicted; /* seconds */
+    double expected;  /* by what it took so far */
 } sy_segment;
 
 /* Everything made from one program. Arrays are by kernel or by dispatch. */
@@ -131,6 +132,9 @@ bool sy_timings_read_all(sy_device_session *d, sy_error *error); /* after a whol
  * between dispatches only. */
 bool sy_segments_plan(const sy_program *program, double bound, bool whole, sy_arena *arena, sy_segment **segments, uint32_t *count,
                       sy_error *error);
+
+/* The bound for a session: what the device needs, and fine enough to fill slices by what is measured. */
+double sy_segments_bound(const sy_device_session *d);
 
 bool sy_record_objects(sy_device_session *d, uint32_t program, sy_error *error);
 bool sy_record_advance(sy_device_session *d, sy_error *error);

@@ -121,8 +121,7 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     bool *in_parts = sy_arena_array(arena, p->n_kernels + 1, sizeof *in_parts);
     if (!in_parts)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
-    if (!sy_segments_plan(p, d->device->plan->submission_seconds, o->condition != NULL, arena, &o->segments,
-                          &o->n_segments, error))
+    if (!sy_segments_plan(p, sy_segments_bound(d), o->condition != NULL, arena, &o->segments, &o->n_segments, error))
         return false;
     for (uint32_t i = 0; i < o->n_segments; i++)
         if (o->segments[i].part)
@@ -282,6 +281,8 @@ static bool record_begin(sy_device_session *d, sy_error *error)
     sy_session *s = d->session;
     if (!open_commands(d, &d->begin, error))
         return false;
+    if (s->params.history) /* who drew the run before from this queue has read it */
+        sy_record_barrier(d, d->begin, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, COMPUTE | COPY, 0);
     if (s->input_bytes) {
         VkBufferCopy copy = {.size = s->input_bytes};
         vk->vkCmdCopyBuffer(d->begin, d->staging.handle, d->input.handle, 1, &copy);
@@ -303,7 +304,8 @@ static bool record_begin(sy_device_session *d, sy_error *error)
 static void record_advance(sy_device_session *d, VkCommandBuffer c)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
-    sy_record_barrier(d, c, COMPUTE, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
+    /* after marks have copied the counter, too: there may be no other barrier since */
+    sy_record_barrier(d, c, COMPUTE | COPY, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
                       VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
@@ -346,6 +348,8 @@ static bool record_end(sy_device_session *d, sy_error *error)
     }
     for (uint32_t i = 0; i < s->n_outputs; i++) {
         const sy_slot *o = &s->outputs[i];
+        if (o->held)
+            continue;
         VkBufferCopy copy = {
             .srcOffset = o->offset, .dstOffset = o->result, .size = (o->n_slices - 1) * o->step_bytes + o->bytes};
         vk->vkCmdCopyBuffer(d->end, d->objects[SY_STEP + o->program].output[o->buffer].handle, d->readback.handle, 1,

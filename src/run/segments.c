@@ -19,6 +19,13 @@ static double predict(const sy_dispatch *dispatch)
     return compute > memory ? compute : memory;
 }
 
+double sy_segments_bound(const sy_device_session *d)
+{
+    enum { PIECES = 4 }; /* a slice is made of so many, where predictions are true */
+    double bound = d->device->plan->submission_seconds, fine = d->session->params.slice_seconds / PIECES;
+    return fine > 0 && (bound <= 0 || fine < bound) ? fine : bound;
+}
+
 /* How many slices along each axis: along the longest first, each no thinner than a workgroup. */
 static uint32_t slices(const sy_dispatch *dispatch, double bound, uint32_t n[3])
 {
@@ -85,6 +92,8 @@ bool sy_segments_plan(const sy_program *program, double bound, bool whole, sy_ar
     }
     if (!*count) /* a step that computes nothing is a step all the same */
         out[(*count)++] = (sy_segment){.begins = true, .ends = true};
+    for (uint32_t i = 0; i < *count; i++)
+        out[i].expected = 4 * out[i].predicted; /* until it is measured: the first time a driver may compile it */
     *segments = out;
     return true;
 }

@@ -77,7 +77,9 @@ static void add_outputs(sy_session *s, uint32_t which)
                           .step_bytes = io->step_bytes,
                           .n_slices = io->step_bytes ? s->params.n_steps : 1,
                           .result = s->result_bytes};
-        s->result_bytes += align(slot->n_slices > 1 ? slot->step_bytes * slot->n_slices : slot->bytes);
+        slot->held = s->params.history && slot->step_bytes && !(s->params.told && !strcmp(s->params.told, slot->name));
+        if (!slot->held)
+            s->result_bytes += align(slot->n_slices > 1 ? slot->step_bytes * slot->n_slices : slot->bytes);
     }
 }
 
@@ -244,7 +246,7 @@ static void result_of(const sy_session *s, const sy_slot *slot, sy_session_resul
 {
     *result = (sy_session_result){.name = slot->name,
                                   .type = slot->type,
-                                  .data = s->results + slot->result,
+                                  .data = slot->held ? NULL : s->results + slot->result,
                                   .bytes = slot->bytes,
                                   .step_bytes = slot->step_bytes,
                                   .n_slices = slot->n_slices,
@@ -269,6 +271,8 @@ bool sy_session_read(const sy_session *s, const char *name, sy_session_result *r
         slot = find(s->states, s->n_states, name);
     if (!slot)
         return sy_fail(error, SY_CODE_NOT_FOUND, "there is no output or state \"%s\"", name);
+    if (slot->held)
+        return sy_fail(error, SY_CODE_UNAVAILABLE, "\"%s\" stays on the device", name);
     result_of(s, slot, result);
     return true;
 }

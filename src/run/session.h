@@ -60,6 +60,10 @@ typedef struct sy_session_params {
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
     sy_session_timing timings; /* of every dispatch of the step programs, see sy_session_timings */
+    bool history;     /* step outputs stay on the device (switchyard_vulkan.h): none is copied to the host, but for `told` */
+    const char *told; /* with history: the name of one that is; NULL: none. Borrowed */
+    double slice_seconds; /* no submission is expected to take longer, and two are in flight: others share the queue.
+                             Goes by what was measured. 0: no such bound */
 } sy_session_params;
 
 typedef struct sy_session_stats {
@@ -72,6 +76,7 @@ typedef struct sy_session_stats {
     uint64_t weight_bytes, shared_bytes; /* weights stored; what storing them for each program anew would add */
     uint32_t submissions, host_waits;    /* of the last run */
     double longest_predicted_seconds;    /* of one submission; 0 on CPU drivers, which are not bounded */
+    double longest_seconds;              /* with slice_seconds: that a submission took, as far as the host could see */
 } sy_session_stats;
 
 /* NULL on error. Weights are checked (all there, right shapes) before anything is allocated. */
@@ -90,8 +95,8 @@ typedef bool sy_session_progress(void *context, uint32_t done, uint32_t total);
 bool sy_session_run(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);
 
 /* What can be read after a run: outputs (step outputs have n_slices = n_steps; those of steps in which the program did
- * not run are zeros) and states. Of an output that several programs have, that of the one scheduled last. The data is
- * as stored, valid until the next run; slices are `step_bytes` apart. */
+ * not run are zeros; with history they cannot be read) and states. Of an output that several programs have, that of the one scheduled last. The data is
+ * as stored, valid until the next run, NULL for what stays on the device; slices are `step_bytes` apart. */
 typedef struct sy_session_result {
     const char *name;
     sy_type type;

@@ -17,6 +17,7 @@ typedef struct sy_slot {
     uint32_t program, buffer; /* outputs: of which step program, which buffer of its OUTPUT space */
     uint64_t result; /* states and outputs: offset in the results */
     bool written;    /* inputs */
+    bool held;       /* outputs: stays on the device, has no result */
 } sy_slot;
 
 typedef struct sy_session_backend {

@@ -1,6 +1,7 @@
 /* Running a session: submissions bounded in predicted time, a bounded number of them in flight when somebody watches,
- * and one wait for the device at the end. Progress is read from the timeline semaphore's counter, which asks the
- * device nothing and waits for nothing. */
+ * and one wait for the device at the end. Where others share the queue, submissions are bounded by the time that their
+ * segments took before, and only two are in flight, so that what others submit soon has its turn. Progress is read from
+ * the timeline semaphore's counter, which asks the device nothing and waits for nothing. */
 #include "src/run/device_session.h"
 
 #include "src/run/marks.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { IN_FLIGHT = 4, BATCH = 32 /* command buffers a submission */ };
+enum { IN_FLIGHT = 4, SLICES_IN_FLIGHT = 2, BATCH = 32 /* command buffers a submission */ };
 static const uint64_t watchdog_nanoseconds = UINT64_C(600) * 1000000000; /* of silence, not of a run */
 
 bool sy_submit_lost(sy_device_session *d, sy_error *error)
@@ -69,7 +70,10 @@ typedef struct run {
     uint32_t shown;               /* steps last told */
     uint64_t position;            /* segments given to the device so far */
     uint64_t ends[2 * IN_FLIGHT]; /* segments complete when submission i (modulo) is */
-    double predicted;             /* of the longest submission */
+    double given[2 * IN_FLIGHT];  /* when it was submitted */
+    uint64_t seen;                /* submissions seen complete */
+    double seen_at;               /* when the last was */
+    double predicted, longest;    /* of the longest submission */
 } run;
 
 static bool counter(run *r, uint64_t *value, sy_error *error)
@@ -96,7 +100,7 @@ static uint32_t turn_of(const sy_device_session *d, uint64_t position)
 
 /* The segment at a position of the run: those of the init program, then those of the program whose turn it is, turn
  * after turn. `step`: which step it belongs to; 0 also for the init program. */
-static const sy_segment *segment_at(const run *r, uint64_t position, uint32_t *which, uint64_t *step)
+static sy_segment *segment_at(const run *r, uint64_t position, uint32_t *which, uint64_t *step)
 {
     const sy_device_session *d = r->d;
     const sy_program_objects *init = &d->objects[SY_INIT];
@@ -150,6 +154,27 @@ static bool tell(run *r, uint64_t value)
     return r->progress(r->context, r->shown, total);
 }
 
+/* The segments that are complete now took so long: the time since those before were, or since they were submitted. */
+static void learn(run *r, uint64_t value)
+{
+    uint64_t from = r->seen ? r->ends[(r->seen - 1) % (2 * IN_FLIGHT)] : 0, complete = value - r->first, step;
+    if (value <= r->first || complete == r->seen)
+        return;
+    double now = sy_seconds(), since = r->given[r->seen % (2 * IN_FLIGHT)], expected = 0;
+    uint32_t which;
+    uint64_t to = r->ends[(complete - 1) % (2 * IN_FLIGHT)];
+    double took = now - (r->seen_at > since ? r->seen_at : since), each = took / (double)(complete - r->seen);
+    r->longest = each > r->longest ? each : r->longest;
+    for (uint64_t p = from; p < to; p++)
+        expected += segment_at(r, p, &which, &step)->expected;
+    double ratio = expected > 0 ? took / expected : 1;
+    ratio = ratio < 0.2 ? 0.2 : ratio > 5 ? 5 : ratio; /* one odd measurement is not believed */
+    for (uint64_t p = from; p < to; p++)
+        segment_at(r, p, &which, &step)->expected *= 1 + 0.7 * (ratio - 1);
+    r->seen = complete;
+    r->seen_at = now;
+}
+
 /* Until the device has reached `value`: look, tell, sleep a little. */
 static bool watch(run *r, uint64_t value, sy_error *error)
 {
@@ -159,6 +184,8 @@ static bool watch(run *r, uint64_t value, sy_error *error)
     for (;;) {
         if (!counter(r, &now, error))
             return where_lost(r, error);
+        if (r->d->session->params.slice_seconds > 0)
+            learn(r, now);
         if (!tell(r, now))
             return sy_fail(error, SY_CODE_CANCELLED, "cancelled after %u of %u steps", r->shown,
                            r->d->session->params.n_steps);
@@ -173,13 +200,21 @@ static bool watch(run *r, uint64_t value, sy_error *error)
     }
 }
 
-/* The next submission: as many segments as fit the bound; without one (CPU drivers) a step at a time, so that there is
- * something to tell. */
+/* May this segment be in the submission too? As many as fit the bounds; without the first (CPU drivers) a step at a
+ * time, so that there is something to tell. */
+static bool fits(const run *r, const sy_segment *segment, bool same_step, double predicted, double expected)
+{
+    double bound = r->d->device->plan->submission_seconds, slice = r->d->session->params.slice_seconds;
+    if (slice > 0 && expected + segment->expected > slice)
+        return false;
+    return bound > 0 ? predicted + segment->predicted <= bound : same_step;
+}
+
 static bool submit_next(run *r, uint64_t all, sy_error *error)
 {
     sy_device_session *d = r->d;
     VkCommandBuffer commands[BATCH];
-    double bound = d->device->plan->submission_seconds, predicted = 0;
+    double bound = d->device->plan->submission_seconds, predicted = 0, expected = 0;
     uint64_t value;
     uint32_t n = 0, which;
     uint64_t start = r->position, step, begun = UINT64_MAX;
@@ -187,10 +222,11 @@ static bool submit_next(run *r, uint64_t all, sy_error *error)
         commands[n++] = d->begin;
     while (r->position < all && n < BATCH - 1) {
         const sy_segment *segment = segment_at(r, r->position, &which, &step);
-        if (begun != UINT64_MAX && (bound > 0 ? predicted + segment->predicted > bound : step != begun))
+        if (begun != UINT64_MAX && !fits(r, segment, step == begun, predicted, expected))
             break;
         begun = which == SY_INIT ? 0 : step;
         predicted += segment->predicted;
+        expected += segment->expected;
         commands[n++] = segment->commands;
         r->position++;
         if (d->session->observer.turn && r->position == d->turn_ends[turn_of(d, r->position - 1)])
@@ -202,7 +238,9 @@ static bool submit_next(run *r, uint64_t all, sy_error *error)
         r->predicted = predicted;
     if (!sy_submit(d, commands, n, &value, error))
         return where_lost(r, error);
-    r->ends[(value - r->first - 1) % (2 * IN_FLIGHT)] = r->position;
+    uint64_t at = (value - r->first - 1) % (2 * IN_FLIGHT);
+    r->ends[at] = r->position;
+    r->given[at] = sy_seconds();
     return true;
 }
 
@@ -212,6 +250,8 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
     run r = {.d = d, .progress = progress, .context = context, .first = d->reached};
     uint64_t all = d->turn_ends[s->n_turns - 1];
     double start = sy_seconds();
+    bool slices = s->params.slice_seconds > 0;
+    uint64_t most = slices ? SLICES_IN_FLIGHT : IN_FLIGHT;
     if (d->device->lost.code != SY_CODE_OK)
         return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost earlier (%s): begin with a new context",
                        d->device->lost.message);
@@ -222,15 +262,16 @@ bool sy_submit_run(sy_session *s, sy_session_progress *progress, void *context, 
         if (first)
             s->stats.first_dispatch_seconds = sy_seconds() - start;
         ok = ok && sy_observe_turn(d, r.position, error);
-        if (ok && progress && d->reached - r.first >= IN_FLIGHT)
-            ok = watch(&r, d->reached - (IN_FLIGHT - 1), error);
+        if (ok && (progress || slices) && d->reached - r.first >= most)
+            ok = watch(&r, d->reached - (most - 1), error);
     }
-    if (ok && progress)
+    if (ok && (progress || slices))
         ok = watch(&r, d->reached, error);
     /* The one wait; also after a cancellation, for what is in flight reads memory that the next run writes. */
     if (d->reached > r.first && s->lost.code == SY_CODE_OK && !sy_submit_wait(d, d->reached, ok ? error : NULL))
         ok = where_lost(&r, ok ? error : NULL);
     s->stats.longest_predicted_seconds = r.predicted;
+    s->stats.longest_seconds = r.longest;
     return ok && sy_timings_read_all(d, error) &&
            (!s->result_bytes || sy_vk_buffer_invalidate(d->device, &d->readback, 0, s->result_bytes, error));
 }

@@ -128,6 +128,9 @@ sy_graph *sy_attempt_graph_build(const sy_step_graph_params *p, const sy_ode_par
     sy_carry(g, "ode.h", longer);
     sy_carry(g, "ode.rejected", reject);
     sy_carry(g, "run.network", open);
+    /* from where the attempt came to, along its last slope to the end */
+    sy_value ahead = sy_step_per_picture(g, p, sy_sub(g, number(g, 1), reached));
+    sy_tap(g, "preview", sy_add(g, next, sy_mul(g, ahead, slope(g, p, k, STAGES - 1))));
     sy_tap(g, "ode.time", sy_add(g, t, number(g, 0)));
     sy_tap(g, "ode.step", sy_add(g, h, number(g, 0)));
     sy_tap(g, "ode.error", norm);

@@ -6,9 +6,9 @@
  * conditions of the batch: "label" i32[rows], or, prompted by words, "label" i32[rows,words] with "label_weights"
  * f32[rows,words], as graph/zoo/zoo.h says. Guided graphs run the network on 2 count samples: the conditional half,
  * then the unconditional; graphs without guidance take the first count rows of the label. Tap "preview": the estimate
- * of the clean image, f32[count,C,H,W]; "velocity": the norm of the network's output, f32[count]; "guidance": the norm
- * of what guidance changed; "perturbation": that of the conditional output less the second pass; each with ".map"
- * behind its name the whole of it. Step columns: those of sampler.h.
+ * of the clean image, f32[count,C,H,W], with every sampler (dopri5: at the end of each attempt); "velocity": the norm of
+ * the network's output, f32[count]; "guidance": the norm of what guidance changed; "perturbation": that of the
+ * conditional output less the second pass; each with ".map" behind its name the whole of it. Step columns: those of sampler.h.
  *
  * A step is one program (sy_step_graph_build), or several: AdaptiveDiffusion's network and update (skip_graph.c), the
  * adaptive solver's stage and attempt (ode_graph.c). States whose names begin with "run." say what runs next. */

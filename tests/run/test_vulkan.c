@@ -1,19 +1,13 @@
 /* The devices of a context, shared with who draws: extensions are enabled where they are there, the queue works under
  * the lock from another thread while a network runs, and a context without the wish says so. */
-#include "src/switchyard_vulkan.h"
 #include "tests/check.h"
-
-#include "src/device/device.h"
+#include "tests/run/help_draw.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 typedef struct drawer {
-    sy_vulkan vulkan;
-    struct VolkDeviceTable vk;
-    VkCommandPool pool;
-    VkCommandBuffer commands;
-    VkFence fence;
+    sy_drawer draw;
     atomic_bool stop, failed;
     atomic_uint submissions;
 } drawer;
@@ -21,37 +15,12 @@ typedef struct drawer {
 static void *draw(void *context)
 {
     drawer *d = context;
-    VkSubmitInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &d->commands};
     while (!atomic_load(&d->stop)) {
-        sy_vulkan_lock(&d->vulkan);
-        VkResult result = d->vk.vkQueueSubmit(d->vulkan.queue, 1, &info, d->fence);
-        sy_vulkan_unlock(&d->vulkan);
-        if (result != VK_SUCCESS ||
-            d->vk.vkWaitForFences(d->vulkan.device, 1, &d->fence, VK_TRUE, UINT64_MAX) != VK_SUCCESS ||
-            d->vk.vkResetFences(d->vulkan.device, 1, &d->fence) != VK_SUCCESS)
+        if (!sy_drawer_read(&d->draw, VK_NULL_HANDLE, 0, 0))
             atomic_store(&d->failed, true);
         atomic_fetch_add(&d->submissions, 1);
     }
     return NULL;
-}
-
-static void open_drawer(drawer *d)
-{
-    volkLoadDeviceTable(&d->vk, d->vulkan.device);
-    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                    .queueFamilyIndex = d->vulkan.queue_family};
-    REQUIRE(d->vk.vkCreateCommandPool(d->vulkan.device, &pool, NULL, &d->pool) == VK_SUCCESS);
-    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                        .commandPool = d->pool,
-                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                        .commandBufferCount = 1};
-    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    REQUIRE(d->vk.vkAllocateCommandBuffers(d->vulkan.device, &info, &d->commands) == VK_SUCCESS &&
-            d->vk.vkBeginCommandBuffer(d->commands, &begin) == VK_SUCCESS &&
-            d->vk.vkEndCommandBuffer(d->commands) == VK_SUCCESS &&
-            d->vk.vkCreateFence(d->vulkan.device, &fence, NULL, &d->fence) == VK_SUCCESS);
 }
 
 static void run_beside(sy_context *context, const char *device, drawer *d)
@@ -79,16 +48,16 @@ static void run_beside(sy_context *context, const char *device, drawer *d)
 static void test_device(sy_context *context, const char *device)
 {
     drawer d = {0};
-    CHECK_SAY(sy_context_vulkan(context, device, &d.vulkan) == SY_OK, "%s", sy_context_message(context));
-    CHECK(d.vulkan.instance && d.vulkan.physical_device && d.vulkan.device && d.vulkan.get_instance_proc_addr);
-    CHECK(d.vulkan.n_instance_extensions == 1 && !strcmp(d.vulkan.instance_extensions[0], "VK_KHR_surface"));
-    CHECK(d.vulkan.n_device_extensions == 1 && !strcmp(d.vulkan.device_extensions[0], "VK_KHR_swapchain"));
-    if (!d.vulkan.queue)
+    sy_vulkan v;
+    CHECK_SAY(sy_context_vulkan(context, device, &v) == SY_OK, "%s", sy_context_message(context));
+    CHECK(v.instance && v.physical_device && v.device && v.get_instance_proc_addr);
+    CHECK(v.n_instance_extensions == 1 && !strcmp(v.instance_extensions[0], "VK_KHR_surface"));
+    CHECK(v.n_device_extensions == 1 && !strcmp(v.device_extensions[0], "VK_KHR_swapchain"));
+    if (!v.queue)
         return;
-    open_drawer(&d);
+    REQUIRE(sy_drawer_open(&d.draw, &v, 4));
     run_beside(context, device, &d);
-    d.vk.vkDestroyFence(d.vulkan.device, d.fence, NULL);
-    d.vk.vkDestroyCommandPool(d.vulkan.device, d.pool, NULL);
+    sy_drawer_close(&d.draw);
 }
 
 int main(void)
