@@ -343,10 +343,16 @@ static void test_undrawn(void)
     model = other;
 }
 
+static void say(void *user, const char *text)
+{
+    (void)user;
+    fprintf(stderr, "%s\n", text);
+}
+
 int main(void)
 {
     static const sy_vulkan_params wishes;
-    sy_context_params params = {.vulkan = &wishes};
+    sy_context_params params = {.vulkan = &wishes, .message = say};
     const sy_device_info *devices;
     size_t n;
     REQUIRE(sy_context_create(&params, &context) == SY_OK);
