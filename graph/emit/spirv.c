@@ -58,7 +58,34 @@ static bool source_error(const char *name, const char *glsl, const char *log, sy
                    first, (int)(strcspn(glsl, "\n") > 160 ? 160 : strcspn(glsl, "\n")), glsl);
 }
 
-static bool front_end(const char *name, const char *glsl, uint32_t **out, size_t *n_out, sy_error *error)
+/* "ERROR: 0:12: 'x' : undeclared" as "path:12: error: 'x' : undeclared"; lines without a place stay as they are. */
+static bool list_complaints(const char *path, const char *log, sy_text *out, sy_error *error)
+{
+    while (*log) {
+        int length = (int)strcspn(log, "\n"), at = 0;
+        unsigned line = 0;
+        char severity[12] = "", file[200] = "";
+        bool placed = sscanf(log, "%11[A-Z]: %199[^:\n]:%u: %n", severity, file, &line, &at) == 3 && at > 0 && at <= length;
+        const char *where = strspn(file, "0123456789") == strlen(file) ? path : file;
+        if (placed)
+            sy_text_printf(out, "%s:%u: %s: %.*s\n", where, line, strcmp(severity, "WARNING") ? "error" : "warning", length - at, log + at);
+        else if (length)
+            sy_text_printf(out, "%s: %.*s\n", path, length, log);
+        if (placed && !strcmp(severity, "ERROR"))
+            sy_fail(error, SY_CODE_INVALID_FILE, "%.150s:%u: %.*s", where, line, length - at > 250 ? 250 : length - at, log + at);
+        log += length + (log[length] == '\n');
+    }
+    return sy_fail(error, SY_CODE_INVALID_FILE, "%s: the compiler refuses it", path);
+}
+
+/* `log`: where complaints of a user's shader go; NULL: it is one of ours. */
+static bool complain(const char *name, const char *glsl, const char *said, sy_text *log, sy_error *error)
+{
+    return log ? list_complaints(name, said, log, error) : source_error(name, glsl, said, error);
+}
+
+static bool front_end(const char *name, const char *glsl, const char *preamble, sy_text *log, uint32_t **out, size_t *n_out,
+                      sy_error *error)
 {
     const glslang_input_t input = {
         .language = GLSLANG_SOURCE_GLSL,
@@ -76,14 +103,16 @@ static bool front_end(const char *name, const char *glsl, uint32_t **out, size_t
     glslang_shader_t *shader = glslang_shader_create(&input);
     glslang_program_t *program = shader ? glslang_program_create() : NULL;
     bool ok = false;
+    if (program && preamble)
+        glslang_shader_set_preamble(shader, preamble);
     if (!program) {
         sy_fail(error, SY_CODE_OUT_OF_MEMORY, "out of memory in the shader compiler");
     } else if (!glslang_shader_preprocess(shader, &input) || !glslang_shader_parse(shader, &input)) {
-        source_error(name, glsl, glslang_shader_get_info_log(shader), error);
+        complain(name, glsl, glslang_shader_get_info_log(shader), log, error);
     } else {
         glslang_program_add_shader(program, shader);
         if (!glslang_program_link(program, GLSLANG_MSG_SPV_RULES_BIT | GLSLANG_MSG_VULKAN_RULES_BIT)) {
-            source_error(name, glsl, glslang_program_get_info_log(program), error);
+            complain(name, glsl, glslang_program_get_info_log(program), log, error);
         } else {
             glslang_spv_options_t options = {.disable_optimizer = true};
             glslang_program_SPIRV_generate_with_options(program, GLSLANG_STAGE_COMPUTE, &options);
@@ -101,7 +130,7 @@ static bool front_end(const char *name, const char *glsl, uint32_t **out, size_t
     return ok;
 }
 
-static bool validate(const char *name, const uint32_t *words, size_t n_words, sy_error *error)
+bool sy_spirv_validate(const char *name, const uint32_t *words, size_t n_words, sy_error *error)
 {
     spv_context context = spvContextCreate(SPV_ENV_VULKAN_1_2);
     if (!context)
@@ -109,7 +138,7 @@ static bool validate(const char *name, const uint32_t *words, size_t n_words, sy
     spv_diagnostic diagnostic = NULL;
     bool ok = spvValidateBinary(context, words, n_words, &diagnostic) == SPV_SUCCESS;
     if (!ok)
-        sy_fail(error, SY_CODE_INTERNAL, "kernel %s: SPIR-V is not valid: %.300s", name,
+        sy_fail(error, SY_CODE_INVALID_FILE, "%s: the SPIR-V is not valid: %.300s", name,
                 diagnostic && diagnostic->error ? diagnostic->error : "no reason given");
     spvDiagnosticDestroy(diagnostic);
     spvContextDestroy(context);
@@ -120,18 +149,41 @@ bool sy_spirv_compile(const char *name, const char *glsl, uint32_t **out, size_t
 {
     uint32_t *raw = NULL, *best = NULL;
     size_t n_raw = 0, n_best = 0;
-    if (!front_end(name, glsl, &raw, &n_raw, error))
+    if (!front_end(name, glsl, NULL, NULL, &raw, &n_raw, error))
         return false;
     if (!sy_optimise_spirv(raw, n_raw, &best, &n_best)) {
         free(raw);
         return sy_fail(error, SY_CODE_INTERNAL, "kernel %s: the SPIR-V optimizer failed", name);
     }
     free(raw);
-    if (!validate(name, best, n_best, error)) {
+    if (!sy_spirv_validate(name, best, n_best, error)) {
         free(best);
         return false;
     }
     *out = best;
     *n_out = n_best;
     return true;
+}
+
+bool sy_spirv_compile_source(const sy_spirv_source *source, uint32_t **out, size_t *n_out, sy_text *log, sy_error *error)
+{
+    sy_text preamble = {0};
+    for (uint32_t i = 0; i < source->n_defines; i++) {
+        const char *define = source->defines[i], *equals = strchr(define, '=');
+        int name = (int)(equals ? (size_t)(equals - define) : strlen(define));
+        sy_text_printf(&preamble, "#define %.*s %s\n", name, define, equals ? equals + 1 : "1");
+    }
+    bool ok = !preamble.failed && sy_spirv_open(error);
+    if (preamble.failed)
+        sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a shader");
+    if (ok) {
+        ok = front_end(source->path, source->text, preamble.data, log, out, n_out, error);
+        if (ok && !sy_spirv_validate(source->path, *out, *n_out, error)) {
+            free(*out);
+            ok = false;
+        }
+        sy_spirv_close();
+    }
+    sy_text_free(&preamble);
+    return ok;
 }

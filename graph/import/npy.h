@@ -17,4 +17,18 @@ void sy_npy_free(sy_npy *npy);
 /* Writes values as the type's dtype (bf16, which the format lacks, as f32). The file appears when complete. */
 bool sy_npy_write(const char *path, const sy_type *type, const double *data, sy_error *error);
 
+/* The same without conversion, for whoever wants the bytes: elements of f2, f4, f8, i1 to i8, u1 to u8, b1. */
+enum { SY_NPY_RANK = 8 };
+typedef struct sy_npy_raw {
+    char descr[8];          /* "<f4" */
+    uint32_t element_bytes; /* 1, 2, 4 or 8 */
+    uint32_t rank;          /* 0: a single number */
+    int64_t dim[SY_NPY_RANK];
+    uint64_t count;   /* elements; may be 0 */
+    const void *data; /* within the bytes looked at, not aligned to anything */
+} sy_npy_raw;
+bool sy_npy_look(const void *bytes, size_t size, sy_npy_raw *out, sy_error *error);
+/* `raw->data` has raw->count elements of raw->element_bytes. */
+bool sy_npy_write_raw(const char *path, const sy_npy_raw *raw, sy_error *error);
+
 #endif

@@ -16,5 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     sy_npy_free(&npy);
+    sy_npy_raw raw;
+    if (sy_npy_look(data, size, &raw, &error) && ((const uint8_t *)raw.data < data || raw.count * raw.element_bytes > (size_t)(data + size - (const uint8_t *)raw.data)))
+        abort();
     return 0;
 }

@@ -1,6 +1,7 @@
 /* .npy: what is written reads back, files as NumPy writes them are read, and wrong ones are named. */
 #include "graph/import/npy.h"
 
+#include "graph/base/file.h"
 #include "tests/check.h"
 
 #include <unistd.h>
@@ -33,9 +34,11 @@ static void test_wrong(void)
         {1, "", 2, "the header is not a dictionary."},
         {1, "[1]", 0, "the header is not a dictionary."},
         {1, "{", 1, "the header is not one of descr, fortran_order and shape."},
-        {1, "{}", 0, "elements are ''; little-endian f2, f4, f8, i4, i8 and u4 are read."},
+        {1, "{}", 0, "the header lacks fortran_order or shape."},
+        {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (1,), }", 2,
+         "elements are '<i2'; little-endian f2, f4, f8, i4, i8 and u4 are read."},
         {1, "{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4,
-         "elements are '>f4'; little-endian f2, f4, f8, i4, i8 and u4 are read."},
+         "elements are '>f4'; little-endian f, i and u of up to 8 bytes are read."},
         {1, "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4,
          "the header is not one of descr, fortran_order and shape."},
         {1, "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4,
@@ -47,11 +50,15 @@ static void test_wrong(void)
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,), }", 4,
          "the header is not one of descr, fortran_order and shape."},
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1), }", 4,
+         "the array has 7 dimensions; 6 are the most."},
+        {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", 4,
          "the header is not one of descr, fortran_order and shape."},
+        {1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2147483647,2147483647,2147483647), }", 8,
+         "its shape has more elements than there are."},
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3), }", 0,
          "the array cannot be used: a dimension is below 1."},
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (65536, 65536), }", 4,
-         "the array cannot be used: it has more elements than 32-bit indices reach."},
+         "its shape needs 17179869184 bytes of data, the file has 4."},
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 4,
          "its shape needs 8 bytes of data, the file has 4."},
         {1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 12,
@@ -137,6 +144,20 @@ static void test_writes(void)
     sy_npy npy;
     CHECK(sy_npy_read(path, &npy, NULL) && sy_type_count(&npy.type) == 6); /* the old file is still whole */
     sy_npy_free(&npy);
+    static const char *const raws[] = {"|u1", "<i2", "<u8", "<f2", "<f8"};
+    static const uint32_t sizes[] = {1, 2, 8, 2, 8};
+    for (size_t i = 0; i < sizeof raws / sizeof *raws; i++) { /* bytes as they are, of any rank */
+        static const char bytes[] = "forty-eight bytes, whatever they may stand for: ";
+        sy_npy_raw raw = {.element_bytes = sizes[i], .rank = 2, .dim = {48 / sizes[i] / 2, 2}, .count = 48 / sizes[i], .data = bytes}, back;
+        sy_error raw_error = {0};
+        size_t size;
+        memcpy(raw.descr, raws[i], 4);
+        CHECK_SAY(sy_npy_write_raw(path, &raw, &raw_error), "%s", raw_error.message);
+        char *file = sy_file_load(path, 4096, &size, &raw_error);
+        REQUIRE(file && sy_npy_look(file, size, &back, &raw_error));
+        CHECK(back.count == raw.count && back.rank == 2 && back.dim[0] == raw.dim[0] && !strcmp(back.descr, raws[i]) && !memcmp(back.data, bytes, 48));
+        free(file);
+    }
     unlink(path);
     error = (sy_error){0};
     CHECK(!sy_npy_read(path, &npy, &error) && error.code == SY_CODE_NOT_FOUND);
