@@ -68,9 +68,17 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
     fault.deviceFaultVendorBinary = VK_FALSE;
     if (d->faults)
         features.pNext = &fault;
+    /* For shaders of somebody else's: whatever the device has. */
+    VkPhysicalDeviceVulkan11Features features11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features};
+    VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features11};
+    bool any = d->instance->params.any_shader;
+    if (any) {
+        d->instance->vk.vkGetPhysicalDeviceFeatures2(d->physical, &all);
+        all.features.robustBufferAccess = all.features.robustBufferAccess && d->instance->params.robust;
+    }
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .pNext = &features,
+        .pNext = any ? (const void *)&all : &features,
         .queueCreateInfoCount = own && !same ? 2 : 1,
         .pQueueCreateInfos = queues,
         .enabledExtensionCount = n_extensions,

@@ -28,6 +28,8 @@ typedef struct sy_vk_instance_params {
                      each enabled where it is there; borrowed for as long as the instance lives */
     const char *const *instance_extensions, *const *device_extensions;
     uint32_t n_instance_extensions, n_device_extensions;
+    bool any_shader; /* devices are opened with every feature of Vulkan 1.2 that they have */
+    bool robust;     /* and accesses outside buffers do no harm; slower on some */
 } sy_vk_instance_params;
 
 /* What is called on an instance; volk's globals would belong to one instance only. */
