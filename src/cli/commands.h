@@ -19,6 +19,7 @@ enum {
 /* Name, what it does in one line. */
 #define SY_COMMANDS(X)                                                                                                 \
     X(generate, "make pictures, and maps of which expert made which part")                                             \
+    X(view, "see the routing while the picture comes: a window, or an image")                                          \
     X(compare, "make the same pictures with and without settings, side by side")                                       \
     X(settings, "list the settings of generate and compare")                                                           \
     X(run, "run any graph in the text form on .npy arrays")                                                            \

@@ -1,0 +1,17 @@
+/* switchyard view: the viewer, where it was built. */
+#include "src/cli/commands.h"
+
+#if SY_HAVE_VIEWER
+#include "viewer/view.h"
+#endif
+
+int sy_command_view(int argc, char **argv)
+{
+#if SY_HAVE_VIEWER
+    return sy_view_main(argc, argv, sy_cli_default_model());
+#else
+    (void)argc;
+    return sy_cli_fail(argv[0], "this build has no viewer: it needs GLFW and Dear ImGui (Debian: libglfw3-dev, libimgui-dev), "
+                                "found when CMake runs with SY_VIEWER=AUTO or ON");
+#endif
+}
