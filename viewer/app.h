@@ -58,6 +58,7 @@ typedef struct app {
 
     engine *engine;
     engine_state run;       /* as of this frame */
+    const sy_model_info *model_seen; /* by app_model_opened */
     engine_request request; /* what the controls say */
     look look;
     script *script; /* NULL: none */

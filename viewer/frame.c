@@ -20,15 +20,16 @@ static bool look_at_engine(app *a)
     if (!a->engine)
         return true;
     const uint64_t epoch = a->run.epoch;
-    const sy_model_info *model = a->run.model;
     engine_look(a->engine, &a->run);
     if (a->run.epoch != epoch) {
         if (!stage_wait(a))
             return false;
         engine_let_go(a->engine, a->run.epoch);
     }
-    if (a->run.model && a->run.model != model && a->run.phase == ENGINE_IDLE)
+    if (a->run.model && a->run.model != a->model_seen && a->run.phase != ENGINE_OPENING) {
+        a->model_seen = a->run.model;
         app_model_opened(a);
+    }
     if (a->run.status == SY_ERROR_DEVICE_LOST && a->run.phase == ENGINE_FAILED)
         a->g.lost = true;
     return true;

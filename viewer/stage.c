@@ -126,6 +126,7 @@ void stage_close(app *a)
         stage_wait(a);
     engine_stop(&a->engine);
     a->run = (engine_state){0};
+    a->model_seen = NULL;
     for (int i = 0; g->pool && i < PAINT_FRAMES; i++) {
         frame_slot *s = &a->slots[i];
         if (s->pool)
