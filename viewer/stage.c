@@ -122,8 +122,8 @@ bool stage_wait(app *a)
 void stage_close(app *a)
 {
     gpu *g = &a->g;
-    if (g->pool)
-        stage_wait(a);
+    if (g->pool && stage_wait(a))
+        gpu_idle(g); /* and what is presented */
     engine_stop(&a->engine);
     a->run = (engine_state){0};
     a->model_seen = NULL;
