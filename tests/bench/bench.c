@@ -1,4 +1,4 @@
-/* switchyard_bench matmul|attention|moe|conv|routes|steps|model [FILE]: figures of the README, each with the goal beside it. */
+/* switchyard_bench matmul|attention|moe|conv|routes|steps|model [FILE]|peers: figures of the README, each with the goal beside it. */
 #include "tests/bench/bench.h"
 
 #include "graph/emit/embedded.h"
@@ -223,15 +223,21 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void bench_measure_once(bench_run *run)
+{
+    double before = processor_seconds();
+    run_once(run);
+    double spent = processor_seconds() - before;
+    run->seconds = (processor_time ? spent : sy_session_get_stats(run->session)->run_seconds) / run->replays;
+}
+
 void bench_measure(bench_run *const *runs, uint32_t n)
 {
     double(*seconds)[BENCH_ROUNDS] = calloc(n, sizeof *seconds);
     for (uint32_t round = 0; round < BENCH_ROUNDS; round++)
         for (uint32_t i = 0; i < n; i++) {
-            double before = processor_seconds();
-            run_once(runs[i]);
-            double spent = processor_seconds() - before;
-            seconds[i][round] = (processor_time ? spent : sy_session_get_stats(runs[i]->session)->run_seconds) / runs[i]->replays;
+            bench_measure_once(runs[i]);
+            seconds[i][round] = runs[i]->seconds;
         }
     for (uint32_t i = 0; i < n; i++) {
         qsort(seconds[i], BENCH_ROUNDS, sizeof(double), by_value);
@@ -269,26 +275,36 @@ void bench_print(const char *what, double got, const char *unit, double goal, bo
            reached ? "reached" : "NOT reached");
 }
 
+static const char *model_path = SY_SOURCE_DIR "/models/emoji-promoe.safetensors";
+
+static int model(bench *b)
+{
+    return bench_model_goals(b, model_path);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(bench *b);
+} all[] = {{"matmul", bench_matmul}, {"attention", bench_attention}, {"moe", bench_moe},     {"conv", bench_conv},
+           {"routes", bench_routes}, {"steps", bench_steps},         {"marks", bench_marks}, {"model", model},
+           {"peers", bench_peers}};
+
 int main(int argc, char **argv)
 {
-    const char *what = argc > 1 ? argv[1] : "";
     processor_time = getenv("SY_BENCH_PROCESSOR_TIME") != NULL;
-    bench b;
-    if (!strcmp(what, "matmul") || !strcmp(what, "attention") || !strcmp(what, "moe") || !strcmp(what, "conv") ||
-        !strcmp(what, "routes") || !strcmp(what, "steps") || !strcmp(what, "marks") || !strcmp(what, "model")) {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* whoever reads through a pipe waits for lines */
+    for (size_t i = 0; i < sizeof all / sizeof *all && argc > 1; i++) {
+        if (strcmp(all[i].name, argv[1]))
+            continue;
+        bench b;
+        model_path = argc > 2 ? argv[2] : model_path;
         bench_open(&b);
-        int status = !strcmp(what, "matmul")      ? bench_matmul(&b)
-                     : !strcmp(what, "attention") ? bench_attention(&b)
-                     : !strcmp(what, "moe")       ? bench_moe(&b)
-                     : !strcmp(what, "conv")      ? bench_conv(&b)
-                     : !strcmp(what, "routes")    ? bench_routes(&b)
-                     : !strcmp(what, "steps")     ? bench_steps(&b)
-                     : !strcmp(what, "marks")     ? bench_marks(&b)
-                         : bench_model(&b, argc > 2 ? argv[2] : SY_SOURCE_DIR "/models/emoji-promoe.safetensors");
+        int status = all[i].run(&b);
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors]\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors] | peers\n"
+                    "peers reads what to time from its input: it is one party of tools/peers/compare.py.\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"
                     "(LP_NUM_THREADS=1) on a machine that is busy with other things.\n");

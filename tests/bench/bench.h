@@ -7,6 +7,7 @@
 #include "src/device/device.h"
 #include "graph/import/safetensors.h"
 #include "src/run/session.h"
+#include "src/sample/sampling.h"
 
 enum { BENCH_ROUNDS = 7 };
 
@@ -44,12 +45,22 @@ void bench_shader(bench *b, bench_run *run, const char *file, uint32_t buffers, 
                   double flops, uint32_t replays);
 /* Runs all in turn, BENCH_ROUNDS times round, and sets their medians: what the machine does meanwhile hits all alike. */
 void bench_measure(bench_run *const *runs, uint32_t n);
-void bench_free(bench_run *run);
+void bench_measure_once(bench_run *run); /* one run of it alone, which sets `seconds` */
+void bench_free(bench_run *run);         /* fine with zeros */
 
 /* The roofs of this device: f32 operations a second, bytes a second of a triad. */
 double bench_fma_roof(bench *b, bench_run *run);
 double bench_triad_roof(bench *b, bench_run *run);
 enum { BENCH_TRIAD_BYTES = 16 << 20 };
+
+/* A model file's step as `generate` runs it, with guidance; the run is freed with bench_free, before this. */
+typedef struct bench_model {
+    sy_safetensors *file;
+    sy_sampling sampling;
+    float *table;
+} bench_model;
+void bench_model_open(bench *b, bench_model *m, bench_run *run, const char *path, uint32_t steps);
+void bench_model_close(bench_model *m); /* fine with zeros */
 
 /* bench_dispatches.c */
 bool bench_wants_dispatches(void);
@@ -65,6 +76,7 @@ int bench_attention(bench *b);
 int bench_routes(bench *b);
 int bench_steps(bench *b);
 int bench_marks(bench *b);
-int bench_model(bench *b, const char *path);
+int bench_model_goals(bench *b, const char *path);
+int bench_peers(bench *b);
 
 #endif
