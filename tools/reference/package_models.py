@@ -16,13 +16,15 @@ import fixture
 
 WIDENED = ("diffusers.models.embeddings", "diffusers.schedulers.scheduling_", "diffusers.utils.torch_utils",
            "transformers.models.switch_transformers.modeling", "transformers.models.llama.modeling",
-           "transformers.models.deepseek_v2.modeling", "transformers.models.clip.modeling")
+           "transformers.models.deepseek_v2.modeling", "transformers.models.clip.modeling", "physicsnemo.nn.module",
+           "physicsnemo.models.diffusion_unets", "physicsnemo.diffusion.preconditioners")
 
 
 class Doubled(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname):
         text = self.get_source(fullname)
-        for old, new in (("torch.float32", "torch.float64"), ("np.float32", "np.float64"), (".float()", ".double()")):
+        for old, new in (("torch.float32", "torch.float64"), ("np.float32", "np.float64"), (".float()", ".double()"),
+                         ("dtype=torch.float)", "dtype=torch.float64)")):
             text = text.replace(old, new)
         return compile(text, self.path, "exec")
 
@@ -142,12 +144,16 @@ def dit(weights, heads, depth):
 
 
 def adm(weights, variant, classes, out, head_width):
-    """One block a level, two levels, attention on the second; guided-diffusion's names to those of diffusers."""
-    kind = "resnet" if variant else "conv"
+    """One block a level, two levels, attention on the second or nowhere but in the middle; guided-diffusion's names to
+    those of diffusers."""
+    kind, attends = "resnet" if variant else "conv", "input_blocks.3.1.qkv.weight" in weights
+    widths = [len(weights[f"input_blocks.{i}.0.out_layers.3.bias"]) for i in (1, 3)]
     net = diffusers.UNet2DModel(
-        sample_size=8, in_channels=3, out_channels=out, block_out_channels=[8, 16], layers_per_block=1,
-        down_block_types=["ResnetDownsampleBlock2D" if variant else "DownBlock2D", "AttnDownBlock2D"],
-        up_block_types=["AttnUpBlock2D", "ResnetUpsampleBlock2D" if variant else "UpBlock2D"], norm_num_groups=4,
+        sample_size=8, in_channels=3, out_channels=out, block_out_channels=widths, layers_per_block=1,
+        down_block_types=["ResnetDownsampleBlock2D" if variant else "DownBlock2D",
+                          "AttnDownBlock2D" if attends else "ResnetDownsampleBlock2D"],
+        up_block_types=["AttnUpBlock2D" if attends else "ResnetUpsampleBlock2D",
+                        "ResnetUpsampleBlock2D" if variant else "UpBlock2D"], norm_num_groups=4,
         attention_head_dim=head_width, attn_norm_num_groups=4, downsample_type=kind, upsample_type=kind,
         num_class_embeds=classes,
         resnet_time_scale_shift="scale_shift" if variant else "default")
@@ -159,7 +165,8 @@ def adm(weights, variant, classes, out, head_width):
               "middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0",
               "middle_block.2": "mid_block.resnets.1", "output_blocks.0.0": "up_blocks.0.resnets.0",
               "output_blocks.0.1": "up_blocks.0.attentions.0", "output_blocks.1.0": "up_blocks.0.resnets.1",
-              "output_blocks.1.1": "up_blocks.0.attentions.1", "output_blocks.1.2": "up_blocks.0.upsamplers.0",
+              "output_blocks.1.1": f"up_blocks.0.{'attentions.1' if attends else 'upsamplers.0'}",
+              "output_blocks.1.2": "up_blocks.0.upsamplers.0",
               "output_blocks.2.0": "up_blocks.1.resnets.0", "output_blocks.3.0": "up_blocks.1.resnets.1",
               "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
               "label_emb": "class_embedding", "input_blocks.0.0": "conv_in", "out.0": "conv_norm_out",
