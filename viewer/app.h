@@ -60,6 +60,7 @@ typedef struct app {
     engine_state run;       /* as of this frame */
     const sy_model_info *model_seen; /* by app_model_opened */
     engine_request request; /* what the controls say */
+    engine_request request_before; /* and said, before another model was asked for */
     look look;
     script *script; /* NULL: none */
 

@@ -9,7 +9,13 @@
 
 #include "src/switchyard_vulkan.h"
 
-enum { ENGINE_PATH = 1024, ENGINE_TEXT = 1024, ENGINE_NAME = 48, ENGINE_VALUE = 96, ENGINE_SETTINGS = 32, ENGINE_PICTURES = 16 };
+enum { ENGINE_PATH = 1024, ENGINE_TEXT = 1024, ENGINE_NAME = 48, ENGINE_VALUE = 96, ENGINE_SETTINGS = 32, ENGINE_PICTURES = 16, ENGINE_STEERS = 32 };
+
+/* sy_steer, with its route's name. "": all routes. */
+typedef struct engine_steer {
+    char route[64];
+    sy_steer rule; /* route is NULL here */
+} engine_steer;
 
 /* What a run is made of. Zero: the model's default, as in switchyard.h. */
 typedef struct engine_request {
@@ -23,6 +29,8 @@ typedef struct engine_request {
         char name[ENGINE_NAME], value[ENGINE_VALUE];
     } settings[ENGINE_SETTINGS];
     uint32_t n_settings;
+    engine_steer steers[ENGINE_STEERS];
+    uint32_t n_steers;
     bool taps;    /* routes, attention and what else overlays draw; else the pictures alone */
     bool timings; /* time every dispatch */
 } engine_request;
@@ -52,11 +60,15 @@ typedef struct engine_state {
     sy_progress progress;
     double loading;      /* ENGINE_COMPILING: part of the weights there */
     const sy_model_info *model;  /* NULL: none open */
-    const sy_history *current;   /* of this run; rows below progress.done can be drawn. NULL: none yet */
+    char model_path[ENGINE_PATH]; /* as it was asked for */
+    const sy_history *current;   /* of this run; rows below `done` can be drawn. NULL: none yet */
     uint32_t done;               /* rows of current that are complete: also after a cancelled run */
     const sy_history *before;    /* the run before, kept to compare; NULL: none */
     uint32_t before_done;
+    uint32_t current_run, before_run; /* numbers of these runs, counted from 1 */
     const sy_result *result;     /* of a finished run */
+    const sy_result *second;     /* the same on another device (engine_second), with its taps; NULL: none */
+    char second_device[256];
     engine_request request, before_request; /* what current and before were made with */
     char device[256], sampler[32];          /* of current */
     sy_pipeline_info info;                  /* of current; its texts are device and sampler above */
@@ -76,6 +88,8 @@ void engine_stop(engine **e);
 void engine_open(engine *e, const engine_request *request);
 /* Cancels what runs, and makes this. */
 void engine_generate(engine *e, const engine_request *request);
+/* Makes what the last run was made of once more on another device, and publishes `second`. */
+void engine_second(engine *e, const char *device);
 void engine_cancel(engine *e);
 bool engine_busy(engine *e); /* something runs or is about to */
 

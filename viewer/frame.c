@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FRAMES_A_SECOND = 15, AFTER_INPUT = 2 };
 
@@ -30,6 +31,8 @@ static bool look_at_engine(app *a)
         a->model_seen = a->run.model;
         app_model_opened(a);
     }
+    if (a->run.phase == ENGINE_FAILED && a->run.model && strcmp(a->run.model_path, a->request.model) != 0)
+        a->request = a->request_before; /* that model could not be opened: the one before stays */
     if (a->run.status == SY_ERROR_DEVICE_LOST && a->run.phase == ENGINE_FAILED)
         a->g.lost = true;
     return true;

@@ -191,7 +191,6 @@ bool gui_open(void)
     ImGuiIO &io = ImGui::GetIO();
     io.IniFilename = io.LogFilename = nullptr;
     io.BackendFlags |= ImGuiBackendFlags_RendererHasVtxOffset | ImGuiBackendFlags_HasMouseCursors;
-    io.ConfigFlags |= ImGuiConfigFlags_NavEnableKeyboard;
     io.ConfigInputTextCursorBlink = false; // frames are drawn when something changes
     io.ConfigWindowsMoveFromTitleBarOnly = true;
     io.GetClipboardTextFn = clipboard_get;
@@ -322,7 +321,19 @@ void gui_draw_command(uint32_t list, uint32_t index, gui_command *command)
 
 bool gui_keyboard_taken(void)
 {
-    return ImGui::GetIO().WantTextInput;
+    return ImGui::GetIO().WantTextInput || gui_navigating();
+}
+
+void gui_navigate(bool on)
+{
+    ImGuiIO &io = ImGui::GetIO();
+    io.ConfigFlags = on ? io.ConfigFlags | ImGuiConfigFlags_NavEnableKeyboard
+                        : io.ConfigFlags & ~ImGuiConfigFlags_NavEnableKeyboard;
+}
+
+bool gui_navigating(void)
+{
+    return ImGui::GetIO().ConfigFlags & ImGuiConfigFlags_NavEnableKeyboard;
 }
 
 bool gui_mouse_taken(void)

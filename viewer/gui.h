@@ -119,7 +119,10 @@ void gui_draw_command(uint32_t list, uint32_t index, gui_command *command);
 
 /* ---- what was typed and pointed at, this frame ---- */
 
-bool gui_keyboard_taken(void); /* a text field has it */
+bool gui_keyboard_taken(void); /* a text field has it, or arrows and Space move among the widgets */
+/* Arrows move among widgets, Space uses one, Escape ends. */
+void gui_navigate(bool on);
+bool gui_navigating(void);
 bool gui_mouse_taken(void);    /* a widget has it: being dragged */
 bool gui_pressed(gui_key key, bool repeat);
 bool gui_ctrl(void);

@@ -23,6 +23,12 @@ static void cancel(app *a)
         engine_cancel(a->engine);
 }
 
+static void navigate(app *a)
+{
+    (void)a;
+    gui_navigate(!gui_navigating());
+}
+
 static void focus_prompt(app *a)
 {
     a->focus_prompt = true;
@@ -174,6 +180,7 @@ static const key keys[] = {
     {"n", "the next seed", 'n', 0, false, false, false, next_seed},
     {"Escape", "stop the run; close what lies over the window", 0, GUI_KEY_ESCAPE, false, false, false, cancel},
     {"/", "to the prompt (Tab completes words)", '/', 0, false, false, false, focus_prompt},
+    {"F6", "arrows move among the controls, Space uses one; F6 ends", 0, GUI_KEY_F1 + 5, false, false, true, navigate},
     {"Left", "a step back", 0, GUI_KEY_LEFT, false, true, false, step_back},
     {"Right", "a step on; past the last: follow the run", 0, GUI_KEY_RIGHT, false, true, false, step_on},
     {"Home", "the first step", 0, GUI_KEY_HOME, false, false, false, first_step},

@@ -44,6 +44,16 @@ static result take_real(const char *text, double least, double most, float *out,
     return wrong(error, size, what, text);
 }
 
+static result either(const char *word, const char *no, const char *yes, bool *out, char *error, size_t size)
+{
+    char what[80];
+    snprintf(what, sizeof what, "%s or %s", no, yes);
+    if (strcmp(word, no) != 0 && strcmp(word, yes) != 0)
+        return wrong(error, size, what, word);
+    *out = !strcmp(word, yes);
+    return SCRIPT_DONE;
+}
+
 /* ---- what to make ---- */
 
 #define ACT(name) static result act_##name(app *a, const script_line *l, char *error, size_t size)
@@ -125,6 +135,45 @@ ACT(guidance)
 ACT(set)
 {
     return options_set(&a->request, l->words[1], l->n > 2 ? l->words[2] : "", error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
+}
+
+/* "ROUTE off|to TARGET [X Y WIDTH HEIGHT]"; "none" takes all rules out. */
+ACT(steer)
+{
+    engine_request *q = &a->request;
+    if (l->n == 2 && !strcmp(l->words[1], "none"))
+        return q->n_steers = 0, SCRIPT_DONE;
+    engine_steer *s = &q->steers[q->n_steers];
+    int place[4] = {0};
+    bool to = false;
+    if (q->n_steers == ENGINE_STEERS || (l->n != 4 && l->n != 8)) {
+        snprintf(error, size, l->n != 4 && l->n != 8 ? "steer takes none, or ROUTE off|to TARGET [X Y WIDTH HEIGHT]"
+                                                     : "too many rules");
+        return SCRIPT_WRONG;
+    }
+    *s = (engine_steer){0};
+    result r = either(l->words[2], "off", "to", &to, error, size);
+    if (r == SCRIPT_DONE)
+        r = take_text(strcmp(l->words[1], "*") ? l->words[1] : "", s->route, sizeof s->route, error, size);
+    if (r == SCRIPT_DONE)
+        r = take_int(l->words[3], 0, 65535, &s->rule.target, error, size);
+    for (int i = 0; r == SCRIPT_DONE && i < l->n - 4; i++)
+        r = take_int(l->words[4 + i], i < 2 ? 0 : 1, 4096, &place[i], error, size);
+    s->rule = (sy_steer){.kind = to ? SY_STEER_TO : SY_STEER_OFF,
+                         .target = s->rule.target,
+                         .x = (uint32_t)place[0],
+                         .y = (uint32_t)place[1],
+                         .width = (uint32_t)place[2],
+                         .height = (uint32_t)place[3]};
+    q->n_steers += r == SCRIPT_DONE;
+    return r;
+}
+
+ACT(second)
+{
+    UNUSED;
+    engine_second(a->engine, l->words[1]);
+    return SCRIPT_DONE;
 }
 
 ACT(generate)
@@ -264,16 +313,6 @@ ACT(pan)
 {
     result r = take_real(l->words[1], -10, 10, &a->look.pan_x, error, size);
     return r == SCRIPT_DONE ? take_real(l->words[2], -10, 10, &a->look.pan_y, error, size) : r;
-}
-
-static result either(const char *word, const char *no, const char *yes, bool *out, char *error, size_t size)
-{
-    char what[80];
-    snprintf(what, sizeof what, "%s or %s", no, yes);
-    if (strcmp(word, no) != 0 && strcmp(word, yes) != 0)
-        return wrong(error, size, what, word);
-    *out = !strcmp(word, yes);
-    return SCRIPT_DONE;
 }
 
 ACT(scaling)
@@ -457,6 +496,9 @@ static const script_command commands[] = {
     {"sampler", "NAME", 1, 1, "as for generate", act_sampler},
     {"guidance", "X", 1, 1, "its scale; 0: the model's", act_guidance},
     {"set", "NAME [VALUE]", 1, 2, "a setting; without a value it is taken out", act_set},
+    {"steer", "none|ROUTE off|to TARGET [X Y WIDTH HEIGHT]", 1, 7,
+     "route no token, or those of a region first, to an expert; ROUTE * is all", act_steer},
+    {"second", "DEVICE", 1, 1, "make the last run again on another device", act_second},
     {"generate", "", 0, 0, "begin, or begin anew", act_generate},
     {"cancel", "", 0, 0, "stop the run", act_cancel},
     {"wait", "", 0, 0, "until the run has ended; a failed run ends the script", act_wait},

@@ -51,8 +51,12 @@ void app_model_opened(app *a)
 
 void app_open_model(app *a, const char *path)
 {
+    a->request_before = a->request;
     snprintf(a->request.model, sizeof a->request.model, "%s", path);
-    a->request.n_settings = 0; /* they were the other model's */
+    a->request.n_settings = a->request.n_steers = 0; /* they were the other model's */
+    a->request.steps = 0;
+    a->request.guidance = 0;
+    a->request.sampler = SY_SAMPLER_DEFAULT;
     a->request.prompt[0] = a->request.negative[0] = 0;
     a->banner[0] = 0;
     engine_open(a->engine, &a->request);
