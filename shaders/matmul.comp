@@ -97,6 +97,11 @@ void main()
     }
 //@end
     // The epilogue stands in a loop: unrolled it would be most of the kernel, and an array of registers is slower than these selects.
+//@if run
+//@for v vectors
+    sy_moments m@{v} = sy_moments(vec4(0.0), vec4(0.0), vec4(0.0));
+//@end
+//@end
     for (uint r = 0u; r < end - first; r++) {
 //@for v vectors
 //@for w anchors
@@ -106,7 +111,17 @@ void main()
 //@end
 //@end
         if (n + @{v}u * @{local_x}u < @{n4}u)
+//@if !run
             store(batch, first + r, n + @{v}u * @{local_x}u, o0_@{v}, o@{last}_@{v});
+//@end
+//@if run
+        {
+            sy_moments_add(m@{v}, r % @{run}u == 0u, store(batch, first + r, n + @{v}u * @{local_x}u, o0_@{v}, o@{last}_@{v}));
+            if (r % @{run}u == @{run}u - 1u)
+                store_moments(batch, (first + r) / @{run}u, n + @{v}u * @{local_x}u, sy_moments_mean(m@{v}, @{run}.0),
+                              sy_moments_spread(m@{v}, @{run}.0));
+        }
+//@end
 //@end
     }
 }
@@ -227,11 +242,44 @@ void main()
         barrier();
     }
 //@end
+//@if run
+//@for v tv
+    sy_moments m@{v} = sy_moments(vec4(0.0), vec4(0.0), vec4(0.0));
+//@end
+//@end
 //@for r tr
     if (first + y * @{tr}u + @{r}u < end) {
 //@for v tv
         if (n + x + @{v}u * @{local_x}u < @{n4}u)
+//@if !run
             store(batch, first + y * @{tr}u + @{r}u, n + x + @{v}u * @{local_x}u, c0_@{r}_@{v}, c@{last}_@{r}_@{v});
+//@end
+//@if run
+            sy_moments_add(m@{v}, @{r}u == 0u, store(batch, first + y * @{tr}u + @{r}u, n + x + @{v}u * @{local_x}u, c0_@{r}_@{v}, c@{last}_@{r}_@{v}));
+//@end
+//@end
+    }
+//@end
+//@if run
+    // An invocation has whole rows of a run or none of it. Of those that share one (@{span}) the first puts their moments together.
+//@for v tv
+    tile_b0[2u * y][x + @{v}u * @{local_x}u] = sy_moments_mean(m@{v}, @{tr}.0);
+    tile_b0[2u * y + 1u][x + @{v}u * @{local_x}u] = sy_moments_spread(m@{v}, @{tr}.0);
+//@end
+    barrier();
+    if (y % @{span}u == 0u && first + y * @{tr}u < end) {
+//@for v tv
+        if (n + x + @{v}u * @{local_x}u < @{n4}u) {
+            uint c = x + @{v}u * @{local_x}u;
+            vec4 mean = vec4(0.0), spread = vec4(0.0);
+            for (uint i = 0u; i < @{span}u; i++)
+                mean += tile_b0[2u * (y + i)][c] / @{span}.0;
+            for (uint i = 0u; i < @{span}u; i++) {
+                vec4 apart = tile_b0[2u * (y + i)][c] - mean;
+                spread += (tile_b0[2u * (y + i) + 1u][c] + apart * apart) / @{span}.0;
+            }
+            store_moments(batch, (first + y * @{tr}u) / @{run}u, n + c, mean, spread);
+        }
 //@end
     }
 //@end

@@ -82,6 +82,8 @@ sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
     const sy_graph *graph = plan->graph;
     sy_problem p = {.kind = group->kind, .n_anchors = group->n_anchors, .rows = 1};
     const sy_node *node = group->n_anchors ? &graph->nodes[group->anchors[0]] : NULL;
+    sy_value moments = sy_group_moments(graph, group);
+    p.run = moments ? (uint32_t)graph->nodes[moments].attributes.length : 0;
     switch (group->kind) {
     case SY_GROUP_MAP:
         p.columns = count_of(graph, group->outputs[0]);

@@ -105,40 +105,10 @@ static void write_load_b(sy_gen *gen, const shape *s, uint32_t which)
     sy_gen_end(gen);
 }
 
-static void store_at(sy_gen *gen, const shape *s, sy_ix n)
+static void place(sy_gen *gen, const void *context, sy_ix n, sy_ix *index)
 {
-    sy_value anchor = gen->group->anchors[0];
-    const sy_type *type = &gen->graph->nodes[anchor].type;
-    sy_ix index[SY_MAX_RANK], at[SY_MAX_RANK];
-    row_index(gen, s, type, s->m, n, index);
-    for (uint32_t i = 0; i < gen->group->n_outputs; i++) {
-        if (!sy_pull_invert(gen, gen->group->outputs[i], anchor, index, at)) {
-            sy_gen_fail(gen, "an output of a matmul is not made of it element by element");
-            return;
-        }
-        sy_push_store(gen, i, at, sy_pull(gen, gen->group->outputs[i], at));
-    }
-}
-
-static void write_store(sy_gen *gen, const shape *s)
-{
-    gen->anchor_values = true;
-    sy_gen_begin(gen, "void store(uint batch, uint row, uint n4, vec4 acc0, vec4 acc1)");
-    if (s->n % 4 == 0) {
-        sy_ix n4 = sy_ix_var(gen->ix, "n4", 0, s->n4 - 1);
-        store_at(gen, s, sy_ix_add(gen->ix, sy_ix_mul(gen->ix, n4, 4), gen->lane));
-    } else {
-        for (int i = 0; i < 4; i++) {
-            sy_gen_line(gen, "if (4u * n4 + %du < %lluu) {", i, (unsigned long long)s->n);
-            uint32_t scope = sy_gen_open(gen);
-            gen->component = i;
-            store_at(gen, s, sy_gen_var(gen, s->n - 1, "4u * n4 + %du", i));
-            gen->component = -1;
-            sy_gen_close(gen, scope, "}");
-        }
-    }
-    sy_gen_end(gen);
-    gen->anchor_values = false;
+    const shape *s = context;
+    row_index(gen, s, &gen->graph->nodes[gen->group->anchors[0]].type, s->m, n, index);
 }
 
 static void write_rows(sy_gen *gen, const shape *s, const sy_route_layout *at)
@@ -175,8 +145,9 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
         write_load_a(gen, &s, p);
     for (uint32_t i = 0; i < group->n_anchors; i++)
         write_load_b(gen, &s, i);
-    write_store(gen, &s);
+    sy_gen_write_store(gen, "uint batch, uint row, uint n4, vec4 acc0, vec4 acc1", s.n, place, &s);
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
+    int64_t run = sy_problem_of(gen->plan, group).run;
     int64_t tr = v->rows / v->local[1], tv = v->columns / 4 / v->local[0];
     const sy_template_value values[] = {
         {"grouped", s.grouped, NULL},
@@ -200,10 +171,13 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
         {"tr", tr, NULL},
         {"tr4", tr / 4, NULL},
         {"tv", tv, NULL},
+        {"run", run, NULL},
+        {"span", tr ? run / tr : 0, NULL},
         {"anchors", group->n_anchors, NULL},
         {"last", group->n_anchors - 1, NULL},
     };
     const uint32_t n = sizeof values / sizeof *values;
-    return sy_template_expand(v->file, "prologue", values, n, out, gen->error) &&
+    return (!run || sy_template_expand("moments.glsl", "all", NULL, 0, out, gen->error)) &&
+           sy_template_expand(v->file, "prologue", values, n, out, gen->error) &&
            sy_template_expand(v->file, v->section, values, n, out, gen->error);
 }

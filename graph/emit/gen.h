@@ -97,6 +97,12 @@ uint32_t sy_gen_parts(const sy_gen *gen, sy_value value, int64_t ends[SY_GEN_PAR
 /* PART<p>_BEGIN and PART<p>_END for the templates. */
 void sy_gen_write_parts(sy_gen *gen, uint32_t n, const int64_t *ends);
 
+/* store.c: the epilogue of a contraction, store(`parameters`), in terms of batch, row and the vector n4 of `columns`; `place`
+ * gives the index of the anchor's element there. Where moments of a value ride with it, store gives back that value's four,
+ * and store_moments(batch, run, n4, mean, spread) stores those of a run of rows. */
+typedef void sy_gen_place(sy_gen *gen, const void *shape, sy_ix column, sy_ix *index);
+void sy_gen_write_store(sy_gen *gen, const char *parameters, int64_t columns, sy_gen_place *place, const void *shape);
+
 /* pull_map.c: ops of class MAP and leaves that are computed. */
 sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index);
 /* pull_walk.c: those of them that loop over a row. */

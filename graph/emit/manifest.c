@@ -196,6 +196,13 @@ static bool fits_quads(const sy_variant *v, const sy_problem *p)
     return !v->adjacent || (p->rows % 4 == 0 && p->quads);
 }
 
+/* Whole runs lie in what an invocation makes, or where a workgroup meets, are put together of what whole ones do. */
+static bool fits_runs(const sy_variant *v, const sy_problem *p)
+{
+    bool rows = !strcmp(v->section, "rows"), tile = !strcmp(v->section, "tile");
+    return !p->run || ((rows || tile) && v->rows % p->run == 0 && (rows || p->run % (v->rows / v->local[1]) == 0));
+}
+
 static uint32_t vectors(const sy_problem *p)
 {
     return (p->d + 3) / 4 + (p->e + 3) / 4;
@@ -229,7 +236,7 @@ static uint64_t turns_of(const sy_variant *v, const sy_problem *p)
 static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     return v->kind == p->kind && (limits->cpu ? v->cpu : v->gpu) && (!v->anchors || v->anchors == p->n_anchors) &&
-           fits_tiles(v, p) && (!v->adjacent || p->adjacent) && fits_quads(v, p) &&
+           fits_tiles(v, p) && fits_runs(v, p) && (!v->adjacent || p->adjacent) && fits_quads(v, p) &&
            (!v->most_rows || p->rows <= v->most_rows) && p->rows >= v->least_rows &&
            (!v->most_vectors || vectors(p) <= v->most_vectors) && (!v->most_columns || p->columns <= v->most_columns) &&
            p->columns >= v->least_columns;
@@ -248,7 +255,7 @@ static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limi
 
 bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    return v->kind == p->kind && fits_tiles(v, p) && fits_quads(v, p) && (!v->anchors || v->anchors == p->n_anchors) &&
+    return v->kind == p->kind && fits_tiles(v, p) && fits_runs(v, p) && fits_quads(v, p) && (!v->anchors || v->anchors == p->n_anchors) &&
            (!v->most_rows || p->rows <= v->most_rows) && fits(v, p, limits);
 }
 

@@ -36,6 +36,7 @@ typedef struct sy_problem {
     sy_group_kind kind;
     uint32_t n_anchors;
     uint64_t rows, columns; /* rows: of the output, or expected of one target; columns: of the output, or of a row */
+    uint32_t run;           /* CONV, MATMUL: rows of a run whose moments are given as well; 0: they are not */
     uint32_t tile_rows;     /* GROUPED_MATMUL: of the route's tiles, where another consumer has decided; 0: not yet */
     uint32_t d, e;          /* attention: size of a head in keys and values */
     uint64_t blocks;        /* attention: of keys, the most that a route lists for a query */

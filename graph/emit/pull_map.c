@@ -382,6 +382,7 @@ sy_val sy_pull_map(sy_gen *gen, sy_value value, const sy_ix *index)
     case SY_OP_SORT_MERGE:
     case SY_OP_CUMSUM:
     case SY_OP_HISTOGRAM:
+    case SY_OP_MOMENTS:
         return sy_pull_walk(gen, value, index);
     default:
         sy_gen_fail(gen, "%s \"%s\" (value %u) is neither an input of its group nor computed in it",

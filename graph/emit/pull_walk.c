@@ -179,11 +179,45 @@ static sy_val pull_histogram(sy_gen *gen, walk *w)
     return count;
 }
 
+/* Mean, or mean square deviation from it, of a run of rows. Deviations are taken from the first row, which is at most
+ * sqrt(length) standard deviations from the mean: nothing is lost where the mean is large. */
+static sy_val pull_moments(sy_gen *gen, sy_value value, const sy_ix *index)
+{
+    const sy_node *node = &gen->graph->nodes[value];
+    const sy_type *x = &gen->graph->nodes[node->args[0]].type;
+    int32_t length = node->attributes.length;
+    sy_ix at[SY_MAX_RANK];
+    if (sy_ix_uses(gen->ix, index[0], gen->lane) || sy_ix_uses(gen->ix, index[1], gen->lane))
+        return sy_pull_apart(gen, value, index);
+    int width = sy_ix_uses(gen->ix, index[2], gen->lane) ? 4 : 1;
+    const char *type = sy_gen_type(SY_F32, width);
+    sy_ix row = sy_gen_var(gen, (int64_t)length * node->type.dim[1] - 1, "%du * %s", length, sy_gen_ix(gen, index[1]));
+    const char *at_row = sy_gen_ix(gen, row), *end = sy_gen_temp(gen, SY_U32, 1, "%s + %du", at_row, length).text;
+    sy_ix_unflat(gen->ix, row, x->dim, x->rank - 1, at);
+    at[x->rank - 1] = index[2];
+    sy_val first = sy_gen_temp(gen, SY_F32, width, "%s(0.0)", type), sum = sy_gen_temp(gen, SY_F32, width, "%s(0.0)", type);
+    sy_val squares = sy_gen_temp(gen, SY_F32, width, "%s(0.0)", type);
+    sy_gen_line(gen, "for (; %s < %s; %s++) {", at_row, end, at_row);
+    uint32_t scope = sy_gen_open(gen);
+    const char *text = sy_gen_wide(gen, sy_pull(gen, node->args[0], at), width);
+    sy_gen_line(gen, "%s = %s + %du == %s ? %s : %s;", first.text, at_row, length, end, text, first.text);
+    const char *apart = sy_gen_temp(gen, SY_F32, width, "%s - %s", text, first.text).text;
+    sy_gen_line(gen, "%s += %s;", sum.text, apart);
+    sy_gen_line(gen, "%s += %s * %s;", squares.text, apart, apart);
+    sy_gen_close(gen, scope, "}");
+    const char *inverse = sy_gen_literal(gen, SY_F32, 1.0 / length).text;
+    return sy_gen_temp(gen, SY_F32, width, "%s == 0u ? %s + %s * %s : max((%s - %s * %s * %s) * %s, 0.0)",
+                       sy_gen_ix(gen, index[0]), first.text, sum.text, inverse, squares.text, sum.text, sum.text,
+                       inverse, inverse);
+}
+
 sy_val sy_pull_walk(sy_gen *gen, sy_value value, const sy_ix *index)
 {
     walk w;
     const sy_node *node = &gen->graph->nodes[value];
     bool merge = node->op == SY_OP_SORT_MERGE;
+    if (node->op == SY_OP_MOMENTS)
+        return pull_moments(gen, value, index);
     if ((merge && sy_ix_uses(gen->ix, index[node->type.rank - 1], gen->lane)) || !walk_init(gen, value, index, &w))
         return sy_pull_apart(gen, value, index);
     switch (node->op) {

@@ -1,10 +1,7 @@
 /* The builder, fourth part: norms of images, composed so that no value but statistics is stored between.
  *
- * Group norm: mean and variance of each group (the pixels of an image, the channels of the group) are exact two-pass
- * ones. Large images in two steps: of each channel over some pixels, then of the parts of a group (Chan, Golub, LeVeque
- * 1979: with equal counts the variance is the mean of the parts' variances plus the variance of their means). The first
- * step reads channels side by side, as they lie, whatever the size of a group. What is left to each element is one
- * multiplication and one addition, which ride with the activation behind them: in a map on software drivers, in the
+ * Group norm: mean and variance of each group (see the pass lower_norms for how they are made) become one multiplication and
+ * one addition for each element, which ride with the activation behind them: in a map on software drivers, in the
  * convolution that follows on hardware (see fuse_pull.c). */
 #include "graph/ir/build.h"
 
@@ -42,57 +39,12 @@ static sy_value reshaped(sy_graph *g, sy_value x, int rank, const int32_t *dims)
     return sy_reshape(g, x, sy_tensor(SY_F32, rank, dims));
 }
 
-static sy_value square(sy_graph *g, sy_value x)
+/* Mean (0) or variance (1) of the groups as [N,R,1]: R the groups, or where these are no whole vectors of channels
+ * the channels, so that what is made of them is stored a channel. */
+static sy_value moment(sy_graph *g, sy_value x, const image *im, int32_t mode)
 {
-    return sy_mul(g, x, x);
-}
-
-/* The largest part of the pixels that divides them, not above a size that keeps many invocations busy; all of them
- * where there is none worth having. */
-static int32_t part_of(int32_t pixels)
-{
-    enum { LEAST = 16, MOST = 128 };
-    for (int32_t part = MOST; part >= LEAST; part--)
-        if (pixels % part == 0)
-            return part;
-    return pixels;
-}
-
-/* Means and variances over the last axis. */
-static sy_value mean_of(sy_graph *g, sy_value rows, sy_value *variance)
-{
-    sy_value mean = sy_row(g, SY_OP_REDUCE_MEAN, rows, 0);
-    *variance = sy_row(g, SY_OP_REDUCE_MEAN, square(g, sy_sub(g, rows, mean)), 0);
-    return mean;
-}
-
-/* [N,parts,C] of each part of the pixels as rows [N,G,parts C/G], one a group. Groups that are no whole vectors of
- * channels have one a channel, [N,C,parts C/G], so that what is made of them is stored a channel. */
-static sy_value rows_of(sy_graph *g, sy_value parts, const image *im, int32_t n_parts)
-{
-    sy_value rows = reshaped(g, parts, 4, (const int32_t[]){im->n, n_parts, im->groups, im->own});
-    rows = sy_transpose(g, rows, (const int32_t[]){0, 2, 1, 3});
-    if (im->own % 4 == 0)
-        return reshaped(g, rows, 3, (const int32_t[]){im->n, im->groups, n_parts * im->own});
-    rows = reshaped(g, rows, 4, (const int32_t[]){im->n, im->groups, 1, n_parts * im->own});
-    rows = sy_broadcast(g, rows, SY_T(SY_F32, im->n, im->groups, im->own, n_parts * im->own));
-    return reshaped(g, rows, 3, (const int32_t[]){im->n, im->channels, n_parts * im->own});
-}
-
-/* Mean and variance as [N,R,1], R the groups or the channels (see rows_of). */
-static sy_value statistics(sy_graph *g, sy_value x, const image *im, sy_value *variance)
-{
-    int32_t part = part_of(im->pixels), n_parts = im->pixels / part;
-    sy_value inner, parts = reshaped(g, x, 4, (const int32_t[]){im->n, n_parts, part, im->channels});
-    sy_value means = mean_of(g, sy_transpose(g, parts, (const int32_t[]){0, 1, 3, 2}), &inner);
-    if (n_parts == 1 && im->own == 1) {
-        *variance = reshaped(g, inner, 3, (const int32_t[]){im->n, im->channels, 1});
-        return reshaped(g, means, 3, (const int32_t[]){im->n, im->channels, 1});
-    }
-    sy_value rows = rows_of(g, means, im, n_parts), mean = sy_row(g, SY_OP_REDUCE_MEAN, rows, 0);
-    sy_value spread = sy_add(g, square(g, sy_sub(g, rows, mean)), rows_of(g, inner, im, n_parts));
-    *variance = sy_row(g, SY_OP_REDUCE_MEAN, spread, 0);
-    return mean;
+    sy_type type = SY_T(SY_F32, im->n, im->own % 4 == 0 ? im->groups : im->channels, 1);
+    return sy_graph_add(g, SY_OP_GROUP_MOMENT, &x, 1, &(sy_attributes){.groups = im->groups, .mode = mode}, &type, NULL);
 }
 
 /* scale or shift, [C] or [N,C], in the shape of the statistics: [1 or N,R,C/R]. */
@@ -114,7 +66,7 @@ sy_value sy_group_norm_affine(sy_graph *g, sy_value x, int32_t groups, double ep
         !need(g, eps >= 0 && eps <= 1, "group norm", "eps must be between 0 and 1"))
         return 0;
     const sy_type type = g->nodes[x].type;
-    sy_value variance, mean = statistics(g, x, &im, &variance);
+    sy_value mean = moment(g, x, &im, 0), variance = moment(g, x, &im, 1);
     if (!mean)
         return 0;
     int32_t r = g->nodes[mean].type.dim[1], each[SY_MAX_RANK] = {im.n, 1, r, 1};

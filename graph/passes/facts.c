@@ -16,7 +16,7 @@ bool sy_op_is_elementwise(sy_op op)
 
 bool sy_op_walks_rows(sy_op op)
 {
-    return op >= SY_OP_SORT && op <= SY_OP_HISTOGRAM;
+    return (op >= SY_OP_SORT && op <= SY_OP_HISTOGRAM) || op == SY_OP_MOMENTS;
 }
 
 bool sy_concat_is_free(const sy_graph *graph, sy_value concat)
@@ -54,6 +54,14 @@ sy_value sy_concat_below(const sy_graph *graph, sy_value value, const sy_value *
             return 0;
         value = below;
     }
+    return 0;
+}
+
+sy_value sy_group_moments(const sy_graph *graph, const sy_group *group)
+{
+    for (uint32_t i = 0; i < group->n_outputs && group->n_anchors; i++)
+        if (graph->nodes[group->outputs[i]].op == SY_OP_MOMENTS)
+            return group->outputs[i];
     return 0;
 }
 

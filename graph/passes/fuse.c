@@ -89,7 +89,7 @@ static sy_group_kind conv_kind(const sy_graph *graph, const sy_node *node)
     return alone ? SY_GROUP_DEPTHWISE : SY_GROUP_CONV;
 }
 
-static sy_group_kind kind_of(const sy_graph *graph, const sy_node *node)
+sy_group_kind sy_fuse_kind(const sy_graph *graph, const sy_node *node)
 {
     switch (sy_op_get(node->op)->class) {
     case SY_CLASS_ROW:
@@ -111,10 +111,13 @@ static sy_group_kind kind_of(const sy_graph *graph, const sy_node *node)
 static void place(sy_fuser *f, sy_value v)
 {
     const sy_node *node = &f->graph->nodes[v];
-    sy_group_kind kind = kind_of(f->graph, node);
+    sy_group_kind kind = sy_fuse_kind(f->graph, node);
     bool fusing = !f->plan->params->no_fusion, joined = false;
     if (sy_op_get(node->op)->class == SY_CLASS_VIEW) {
         joined = sy_fuse_join_end(f, v);
+    } else if (fusing && node->op == SY_OP_MOMENTS) {
+        joined = sy_fuse_join_moments(f, v);
+        f->heavy[v] = true;
     } else if (fusing && kind == SY_GROUP_MAP) {
         joined = !(sy_fuse_is_scaled_skip(f, v) && sy_fuse_pull(f, v)) && sy_fuse_join_epilogue(f, v);
         if (!joined && sy_fuse_pull(f, v)) {

@@ -24,6 +24,7 @@ typedef struct sy_fuse_group {
     uint32_t n_members;
     uint64_t rows;     /* ROW: rows of every anchor. Else 0. */
     uint64_t elements; /* of each spine value; ROW: 0 */
+    sy_value moments;  /* of one of them, made beside them; 0: none */
     bool dissolved;    /* its members went elsewhere */
 } sy_fuse_group;
 
@@ -83,6 +84,7 @@ void sy_fuse_add_member(sy_fuser *f, int32_t group, sy_value value, uint32_t lay
 bool sy_fuse_join_epilogue(sy_fuser *f, sy_value value); /* a map op behind what it reads */
 bool sy_fuse_join_rows(sy_fuser *f, sy_value value);     /* a ROW op as further anchor */
 bool sy_fuse_join_pair(sy_fuser *f, sy_value value);     /* a matmul as second anchor: gate x up */
+bool sy_fuse_join_moments(sy_fuser *f, sy_value value); /* moments behind the contraction that makes what they are of */
 bool sy_fuse_join_end(sy_fuser *f, sy_value view);       /* a view that is an end behind what it views */
 /* A value's permutation relative to the anchors of `group`, if it is made of its members by reshapes and transposes
  * alone. */

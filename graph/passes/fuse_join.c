@@ -1,6 +1,7 @@
 /* When an op may join a group that makes one of its arguments. The rules are those plan.h states for groups; each join
  * is checked three ways: indices (every element needs only anchor elements that are at hand), order (nothing else the
  * op reads may wait for the group: groups stay without cycles), and buffers (what the group binds fits the device). */
+#include "graph/emit/manifest.h"
 #include "graph/passes/fuse.h"
 
 #include <stdlib.h>
@@ -91,7 +92,7 @@ bool sy_fuse_spine(sy_fuser *f, int32_t group, sy_value value, uint32_t *layout,
         chain[n++] = value;
         value = f->graph->nodes[value].args[0];
     }
-    if (f->role[value] != SY_ROLE_MEMBER || f->group[value] != group)
+    if (f->role[value] != SY_ROLE_MEMBER || f->group[value] != group || f->groups[group].moments == value)
         return false;
     *layout = f->layout[value];
     *member = value;
@@ -280,6 +281,26 @@ bool sy_fuse_join_rows(sy_fuser *f, sy_value value)
     return false;
 }
 
+bool sy_fuse_join_moments(sy_fuser *f, sy_value value)
+{
+    sy_value x = f->graph->nodes[value].args[0], base = sy_fuse_through_views(f, x), member;
+    uint32_t layout;
+    if (f->role[base] != SY_ROLE_MEMBER)
+        return false;
+    int32_t group = f->group[base];
+    sy_fuse_group *g = &f->groups[group];
+    sy_group then = {.kind = g->kind, .n_anchors = 1, .outputs = {value}, .n_outputs = 1};
+    if ((g->kind != SY_GROUP_CONV && g->kind != SY_GROUP_MATMUL) || g->n_anchors != 1 || g->moments ||
+        !sy_moments_fit(f->graph, g->anchors[0], x) || !sy_fuse_spine(f, group, x, &layout, &member) || layout != 0)
+        return false;
+    then.anchors[0] = g->anchors[0];
+    sy_problem problem = sy_problem_of(f->plan, &then);
+    if (!sy_choose_variant(&problem, &f->plan->limits, NULL) || !join_if_fits(f, group, value, 0))
+        return false;
+    g->moments = value;
+    return true;
+}
+
 bool sy_fuse_join_end(sy_fuser *f, sy_value view)
 {
     sy_value x = f->graph->nodes[view].args[0], base = sy_fuse_through_views(f, x), member;
@@ -346,7 +367,7 @@ bool sy_fuse_join_pair(sy_fuser *f, sy_value value)
         sy_value other = f->users[i];
         const sy_node *first = &graph->nodes[other];
         if (other >= value || first->op != node->op || f->role[other] != SY_ROLE_MEMBER ||
-            f->groups[f->group[other]].n_anchors != 1 || first->args[0] != node->args[0] ||
+            f->groups[f->group[other]].n_anchors != 1 || f->groups[f->group[other]].moments || first->args[0] != node->args[0] ||
             !is_weight(graph, first->args[1]) || (node->n_args > 2 && first->args[2] != node->args[2]) ||
             !sy_type_equal(&graph->nodes[first->args[1]].type, &graph->nodes[node->args[1]].type) ||
             first->attributes.transpose_b != node->attributes.transpose_b ||

@@ -157,7 +157,7 @@ void sy_fuse_sink_views(sy_fuser *f)
         for (sy_value m = group->member, next; m; m = next) {
             next = f->next[m];
             bool transposes = false;
-            sy_value last = f->is_end[m] ? m : end_of_chain(f, m, &transposes);
+            sy_value last = f->is_end[m] || m == group->moments ? m : end_of_chain(f, m, &transposes);
             /* Used by nobody in the end: the chain ends in a view that a group reads, or it would be dead. */
             if (last == m || !sy_fuse_is_output(f, m) || (transposes && !alone))
                 continue;

@@ -11,6 +11,7 @@ bool sy_pass_simplify(sy_plan *plan, sy_error *error);
 bool sy_pass_merge_matmuls(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_routes(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_rows(sy_plan *plan, sy_error *error);
+bool sy_pass_lower_norms(sy_plan *plan, sy_error *error);
 bool sy_pass_split_weights(sy_plan *plan, sy_error *error);
 bool sy_pass_hoist(sy_plan *plan, sy_error *error);
 bool sy_pass_fuse(sy_plan *plan, sy_error *error);
@@ -30,6 +31,12 @@ bool sy_concat_is_free(const sy_graph *graph, sy_value concat);
 /* The free concat that `value` is, or is made of by element-wise ops of its own shape and reshapes that keep the last
  * dimension, not looking below `inputs`; 0: none. */
 sy_value sy_concat_below(const sy_graph *graph, sy_value value, const sy_value *inputs, uint32_t n_inputs);
+/* Kind of the group that an op anchors; MAP where it anchors none. */
+sy_group_kind sy_fuse_kind(const sy_graph *graph, const sy_node *node);
+/* Has the kernel of the contraction `anchor` whole runs of rows of x at hand, made in its epilogue, to give their moments? */
+bool sy_moments_fit(const sy_graph *graph, sy_value anchor, sy_value x);
+/* The value of op moments that the group makes beside what its anchors make; 0: none. */
+sy_value sy_group_moments(const sy_graph *graph, const sy_group *group);
 /* Work that needs a dispatch by right: no leaf, no view, nothing computed at load time. */
 bool sy_node_costs(const sy_node *node);
 /* Made where it is read, never stored: iota, constants of one value, step values, step index. */

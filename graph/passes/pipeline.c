@@ -18,6 +18,8 @@ const sy_pass sy_passes[] = {
      SY_STAGE_LOWERED},
     {"lower_rows", "sorts, long scans and large top_k become steps whose loops are short", sy_pass_lower_rows,
      SY_STAGE_LOWERED},
+    {"lower_norms", "statistics of group norms become row ops, or ride with what makes the tensor", sy_pass_lower_norms,
+     SY_STAGE_LOWERED},
     {"simplify_lowered", "simplify once more, what lowering made", sy_pass_simplify, SY_STAGE_LOWERED},
     {"split_weights", "weights larger than one binding are read in pieces", sy_pass_split_weights, SY_STAGE_LOWERED},
     {"hoist", "what depends on weights alone is computed when they are loaded; weights in the layout kernels want",

@@ -264,6 +264,15 @@ static sy_value make_map(maker *m, sy_op op)
     case SY_OP_HISTOGRAM:
         type.dtype = SY_I32;
         return sy_histogram(m->g, leaf(m, type), range(m, 1, 5));
+    case SY_OP_MOMENTS:
+        return sy_graph_add(m->g, op, &x, 1, &(sy_attributes){.length = type.rank > 1 ? type.dim[type.rank - 2] : 1},
+                            NULL, NULL);
+    case SY_OP_GROUP_MOMENT: {
+        int32_t images = range(m, 1, 2), channels = range(m, 1, 3) * 2, groups = range(m, 1, 2);
+        sy_type to = SY_T(SY_F32, images, help_next(&m->r, 2) ? groups : channels, 1);
+        x = leaf(m, SY_T(SY_F32, images, range(m, 1, 5), range(m, 1, 5), channels));
+        return sy_graph_add(m->g, op, &x, 1, &(sy_attributes){.groups = groups, .mode = range(m, 0, 1)}, &to, NULL);
+    }
     case SY_OP_SORT_PLACE:
         type.dtype = SY_I32;
         return sy_unary(m->g, op, leaf(m, type));

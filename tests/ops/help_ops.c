@@ -514,6 +514,29 @@ static sy_value make_image(help_case *c, sy_op op)
     return sy_graph_add(c->graph, op, &x, 1, &a, op == SY_OP_RESIZE ? &to : NULL, NULL);
 }
 
+static int32_t divisor(help_case *c, int32_t of, int32_t most)
+{
+    int32_t d = range(c, 1, of < most ? of : most);
+    while (of % d)
+        d--;
+    return d;
+}
+
+/* Numbers far from 0 beside their spread: statistics must not be differences of large sums. */
+static sy_value make_moments(help_case *c, sy_op op)
+{
+    sy_type type = op == SY_OP_MOMENTS ? shape(c, SY_F32) : image(c, ragged(c, 33));
+    type.dtype = SY_F32;
+    int32_t channels = type.dim[type.rank - 1], groups = divisor(c, channels, channels);
+    sy_type to = SY_T(SY_F32, type.dim[0], groups * divisor(c, channels / groups, channels), 1);
+    double middle = coin(c) ? 0 : 300;
+    sy_value x = input(c, type, middle - 2, middle + 2);
+    sy_attributes a = {.length = divisor(c, (int32_t)(sy_type_count(&type) / (uint64_t)channels), 128)},
+                  of_groups = {.groups = groups, .mode = coin(c)};
+    return op == SY_OP_MOMENTS ? sy_graph_add(c->graph, op, &x, 1, &a, NULL, NULL)
+                               : sy_graph_add(c->graph, op, &x, 1, &of_groups, &to, NULL);
+}
+
 static sy_value make_row(help_case *c, sy_op op)
 {
     sy_type type = shape(c, op == SY_OP_TOP_K ? SY_F32 : float_dtype(c));
@@ -742,6 +765,9 @@ static sy_value make(help_case *c, sy_op op, uint64_t seed)
     case SY_OP_RESIZE:
     case SY_OP_PAD:
         return make_image(c, op);
+    case SY_OP_GROUP_MOMENT:
+    case SY_OP_MOMENTS:
+        return make_moments(c, op);
     case SY_OP_CAST:
         return make_cast(c);
     case SY_OP_SELECT:

@@ -496,6 +496,32 @@ static real cumsum(const thing *t, const int32_t *ix)
     return sum;
 }
 
+/* Mean of channels first … first + n - 1 of some rows of x, or the mean square deviation from it. */
+static real moment(const thing *t, int64_t row, int64_t rows, int32_t first, int32_t n, bool spread)
+{
+    int32_t c = type_of(t, 0)->dim[type_of(t, 0)->rank - 1];
+    real mean = spread ? moment(t, row, rows, first, n, false) : 0, sum = 0;
+    for (int64_t i = 0; i < rows * n; i++) {
+        real x = at(t, 0, (uint64_t)((row + i / n) * c + first + i % n));
+        sum += spread ? (x - mean) * (x - mean) : x;
+    }
+    return sum / (real)(rows * n);
+}
+
+static real group_moment(const thing *t, const int32_t *ix)
+{
+    const sy_type *x = type_of(t, 0);
+    int32_t groups = t->node->attributes.groups, own = x->dim[x->rank - 1] / groups;
+    int64_t pixels = (int64_t)(sy_type_count(x) / (uint64_t)(x->dim[0] * x->dim[x->rank - 1]));
+    return moment(t, ix[0] * pixels, pixels, ix[1] * groups / t->node->type.dim[1] * own, own, t->node->attributes.mode);
+}
+
+static real moments(const thing *t, const int32_t *ix)
+{
+    int32_t length = t->node->attributes.length;
+    return moment(t, (int64_t)ix[1] * length, length, ix[2], 1, ix[0]);
+}
+
 static real histogram(const thing *t, const int32_t *ix)
 {
     int32_t n, last = t->node->type.rank - 1;
@@ -876,6 +902,8 @@ static const struct {
     [SY_OP_CONV] = {conv},
     [SY_OP_ATTENTION] = {attention},
     [SY_OP_ROUTE_ATTENTION] = {route_attention},
+    [SY_OP_GROUP_MOMENT] = {group_moment},
+    [SY_OP_MOMENTS] = {moments},
     [SY_OP_SORT] = {sort},
     [SY_OP_SORT_RANK] = {sort_rank},
     [SY_OP_SORT_PLACE] = {sort_place},

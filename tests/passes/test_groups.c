@@ -159,7 +159,8 @@ static void check_group(const sy_plan *plan, uint32_t g, const char *what)
     for (uint32_t i = group->kind == SY_GROUP_ROW ? group->n_anchors : 1; i < group->n_anchors; i++)
         cut_off(&c, group->anchors[i]);
     for (uint32_t i = 0; i < group->n_outputs; i++) {
-        if (group->kind == SY_GROUP_ROW && permuted(plan->graph, group->outputs[i]))
+        if ((group->kind == SY_GROUP_ROW && permuted(plan->graph, group->outputs[i])) ||
+            group->outputs[i] == sy_group_moments(plan->graph, group)) /* of runs of elements, as they should be */
             continue;
         copy_needed(&c, group->outputs[i]);
         snprintf(label, sizeof label, "%s, group %u, output %%%u", what, g, group->outputs[i]);
@@ -203,9 +204,51 @@ static void check_permutations(void)
     sy_graph_destroy(&g);
 }
 
+static uint32_t count_ops(const sy_plan *plan, sy_op op)
+{
+    uint32_t n = 0;
+    for (sy_value v = 1; plan && v < plan->graph->n_nodes; v++)
+        n += plan->graph->nodes[v].op == op;
+    return n;
+}
+
+/* Statistics of group norms ride with convolutions and matmuls whose tiles are whole runs of an image's pixels, also where two
+ * of these are joined, and are made apart elsewhere: of inputs, of edited skips, of images that a tile does not fit. */
+static void check_moments(void)
+{
+    static const struct {
+        int32_t side, channels;
+        bool edited;
+        uint32_t riding, groups; /* values of op moments; dispatches in all */
+    } cases[] = {{16, 16, false, 2, 7}, {15, 16, false, 0, 10}, {16, 18, false, 0, 11}, {16, 16, true, 2, 8}};
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int cpu = 0; cpu < 2; cpu++) {
+            sy_graph *g = sy_graph_create("moments");
+            int32_t c = cases[i].channels;
+            sy_value x = sy_input(g, "x", SY_T(SY_F32, 2, cases[i].side, cases[i].side, c));
+            sy_value a = sy_conv_layer(g, x, "a", c, 3, 1, 1, true, SY_F32);
+            sy_value b = sy_linear(g, sy_group_norm_layer(g, a, "na", 2, 1e-5, SY_F32), "b", c, true, SY_F32);
+            sy_output(g, "nb", sy_group_norm_layer(g, b, "nb", 2, 1e-5, SY_F32));
+            a = cases[i].edited ? sy_mul(g, a, sy_const(g, 0.5)) : a;
+            sy_value both = sy_concat(g, (sy_value[]){b, a}, 2, 3);
+            sy_output(g, "nc", sy_group_norm_layer(g, both, "nc", 2, 1e-5, SY_F32));
+            sy_limits limits = sy_limits_floor();
+            limits.cpu = cpu;
+            limits.storage_buffers = 16;
+            sy_plan *plan = help_run(g, &(sy_compile_params){.limits = &limits}, "fuse");
+            CHECK_SAY(plan && count_ops(plan, SY_OP_MOMENTS) == cases[i].riding && plan->n_groups == cases[i].groups,
+                      "moments %u: %u ride, %u dispatches", i, count_ops(plan, SY_OP_MOMENTS), plan ? plan->n_groups : 0);
+            for (uint32_t k = 0; plan && k < plan->n_groups; k++)
+                CHECK(plan->groups[k].n_anchors || plan->graph->nodes[plan->groups[k].outputs[0]].op != SY_OP_MOMENTS);
+            sy_plan_destroy(&plan);
+            sy_graph_destroy(&g);
+        }
+}
+
 int main(void)
 {
     check_permutations();
+    check_moments();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         sy_graph *g = help_dense_graph(seed);
         sy_error error = {0};
@@ -229,5 +272,8 @@ int main(void)
         check_groups(g, names[i]);
         sy_graph_destroy(&g);
     }
+    sy_graph *g = help_unet(2, 8, 8, 2, true);
+    check_groups(g, "unet");
+    sy_graph_destroy(&g);
     return check_done();
 }

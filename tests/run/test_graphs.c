@@ -103,13 +103,13 @@ static void compare(const sy_session *session, const sy_graph *g, double toleran
     sy_eval_free(&eval);
 }
 
-static void run(sy_vk_device *device, const sy_graph *g, bool no_fusion, double tolerance, const char *what)
+static void run(sy_vk_device *device, const sy_graph *g, const sy_limits *limits, bool no_fusion, double tolerance,
+                const char *what)
 {
     uint8_t *bytes = NULL;
     sy_error error = {0};
     sy_safetensors *file = weights_of(g, &bytes);
-    sy_program *program =
-        sy_compile(g, &(sy_compile_params){.limits = &device->plan->limits, .no_fusion = no_fusion}, &error);
+    sy_program *program = sy_compile(g, &(sy_compile_params){.limits = limits, .no_fusion = no_fusion}, &error);
     sy_session *session = NULL;
     if (program && file)
         session = sy_session_create(&(sy_session_params){.device = device, .step = program, .weights = file}, &error);
@@ -129,7 +129,7 @@ static void run_both(sy_vk_device *device, sy_graph *g, bool unfused, double tol
     for (int no_fusion = 0; no_fusion <= unfused; no_fusion++) {
         snprintf(what, sizeof what, "%s, %s", name, no_fusion ? "unfused" : "fused");
         if (!only || strstr(what, only))
-            run(device, g, no_fusion, tolerance, what);
+            run(device, g, &device->plan->limits, no_fusion, tolerance, what);
     }
     sy_graph_destroy(&g);
 }
@@ -165,8 +165,59 @@ static sy_graph *early_route(void)
     return g;
 }
 
+static sy_value moment(sy_graph *g, sy_value x, int32_t groups, int32_t mode)
+{
+    const sy_type type = SY_T(SY_F32, g->nodes[x].type.dim[0], groups, 1);
+    return sy_graph_add(g, SY_OP_GROUP_MOMENT, &x, 1, &(sy_attributes){.groups = groups, .mode = mode}, &type, NULL);
+}
+
+/* Group norms of what convolutions and matmuls make in their epilogues, and of two of those joined; statistics of what is
+ * far from 0 beside its spread. */
+static sy_graph *norms(int32_t images, int32_t height, int32_t width, int32_t channels, int32_t groups)
+{
+    sy_graph *g = sy_graph_create("norms");
+    sy_value x = sy_input(g, "x", SY_T(SY_F32, images, height, width, channels));
+    sy_value a = sy_conv_layer(g, x, "a", channels, 3, 1, 1, true, SY_F32);
+    sy_value n = sy_silu(g, sy_group_norm_layer(g, a, "na", groups, 1e-5, SY_F32));
+    sy_value b = sy_add(g, sy_conv_layer(g, n, "b", channels, 3, 1, 1, true, SY_F32), x);
+    sy_value c = sy_linear(g, sy_group_norm_layer(g, b, "nb", groups, 1e-5, SY_F32), "c", channels, true, SY_F32);
+    sy_output(g, "c", sy_instance_norm(g, c, 1e-5));
+    sy_value joined = sy_concat(g, (sy_value[]){c, a}, 2, 3);
+    sy_value d = sy_silu(g, sy_group_norm_layer(g, joined, "nj", groups, 1e-5, SY_F32));
+    d = sy_conv_layer(g, d, "d", 8, 3, 2, 1, true, SY_F32);
+    sy_output(g, "d", sy_group_norm_layer(g, d, "nd", 1, 1e-5, SY_F32));
+    joined = sy_concat(g, (sy_value[]){b, x}, 2, 3); /* of what nothing makes, and so read again */
+    sy_output(g, "e", sy_group_norm_layer(g, joined, "ne", groups, 1e-5, SY_F32));
+    sy_value far = sy_mul(g, sy_linear(g, d, "f", channels, true, SY_F32), sy_const(g, 50));
+    far = sy_add(g, far, sy_const(g, 300));
+    sy_output(g, "mean", moment(g, far, groups, 0));
+    sy_output(g, "variance", moment(g, far, groups, 1));
+    return g;
+}
+
+/* As software drivers have them and as hardware does: the same values from other tiles. */
+static void test_norms(sy_vk_device *device)
+{
+    static const struct {
+        int32_t images, height, width, channels, groups;
+    } cases[] = {{1, 16, 16, 16, 4}, {2, 8, 8, 24, 8},   {1, 32, 32, 64, 32}, {2, 4, 4, 16, 2},
+                 {2, 7, 9, 12, 3},   {1, 10, 12, 20, 5}, {1, 8, 16, 6, 3},    {1, 24, 24, 68, 17}};
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int cpu = 0; cpu < 2; cpu++) {
+            sy_graph *g = norms(cases[i].images, cases[i].height, cases[i].width, cases[i].channels, cases[i].groups);
+            sy_limits limits = device->plan->limits;
+            limits.cpu = cpu;
+            char what[96];
+            snprintf(what, sizeof what, "norms %u, %s", i, cpu ? "in rows" : "in tiles");
+            if (!only || strstr(what, only))
+                run(device, g, &limits, false, 1e-5, what);
+            sy_graph_destroy(&g);
+        }
+}
+
 static void test(sy_vk_device *device)
 {
+    test_norms(device);
     run_both(device, long_rows(70001), false, 1e-5, "long rows");
     run_both(device, early_route(), true, 1e-6, "early route");
     static const char *const names[] = {"dit", "dit-moe", "promoe", "promoe-ec"};
