@@ -211,7 +211,8 @@ void frame_loop(app *a)
     a->redraw = AFTER_INPUT;
     while (!a->quit) {
         double left = a->last_frame + interval - window_time();
-        double wait = a->redraw || gui_events_waiting() ? 0 : pending || a->animated ? fmax(left, 0.001) : -1;
+        const bool scripted = a->script && !script_ended(a->script);
+        double wait = a->redraw || gui_events_waiting() ? 0 : pending || a->animated ? fmax(left, 0.001) : scripted ? 0.02 : -1;
         bool input = window_events(a->window, wait);
         window_facts facts = window_look(a->window);
         a->quit = a->quit || facts.closing;
@@ -221,8 +222,12 @@ void frame_loop(app *a)
             break;
         if (facts.dropped)
             app_open_model(a, facts.dropped);
-        if (a->script && !script_step(a->script, a))
+        if (scripted && !script_step(a->script, a))
             a->redraw = AFTER_INPUT;
+        if (scripted && script_ended(a->script) && a->options->screenshot) { /* as without a window: the end */
+            a->quit = true;
+            break;
+        }
         if (input)
             a->redraw = AFTER_INPUT;
         pending = pending || news(a);

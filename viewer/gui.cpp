@@ -132,27 +132,32 @@ void feed(const gui_event &e)
     }
 }
 
-// A button or key may change once a frame, and the pointer may not move on after a button changed.
-bool must_wait(const gui_event &e, bool *buttons, bool *keys, bool *any_button)
+// What a frame has taken so far. Of buttons and keys it takes presses or releases, not both, so that none hides another and
+// a modifier stays down with the key it was pressed for; the pointer does not move on after a button.
+struct taken {
+    bool pressed, released, button;
+};
+
+bool must_wait(const gui_event &e, taken *t)
 {
-    if (e.kind == GUI_BUTTON) {
-        bool wait = buttons[e.code];
-        buttons[e.code] = *any_button = true;
-        return wait;
+    const ImGuiIO &io = ImGui::GetIO();
+    if (e.kind == GUI_KEY && e.code < GUI_KEY_TAB && io.WantTextInput && !io.KeyCtrl)
+        return false; // its character is what counts
+    if (e.kind == GUI_BUTTON || e.kind == GUI_KEY) {
+        if (e.down ? t->released : t->pressed)
+            return true;
+        (e.down ? t->pressed : t->released) = true;
+        t->button = t->button || e.kind == GUI_BUTTON;
+        return false;
     }
-    if (e.kind == GUI_KEY) {
-        bool wait = keys[e.code];
-        keys[e.code] = true;
-        return wait;
-    }
-    return e.kind == GUI_MOVE && *any_button;
+    return (e.kind == GUI_MOVE && t->button) || (e.kind == GUI_CHARACTER && t->released);
 }
 
 void feed_waiting()
 {
-    bool buttons[5] = {}, keys[GUI_KEY_COUNT] = {}, any_button = false;
+    taken t = {};
     g->n_typed = 0;
-    while (!g->events.empty() && !must_wait(g->events.front(), buttons, keys, &any_button)) {
+    while (!g->events.empty() && !must_wait(g->events.front(), &t)) {
         feed(g->events.front());
         g->events.pop_front();
     }
