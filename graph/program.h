@@ -61,6 +61,8 @@ typedef struct sy_dispatch {
     const char *kind;      /* of its group: "matmul", "grouped matmul", "attention", "row", … */
     double flops, bytes;   /* of the ops in it, routed ones at the static bound; bytes: each it needs read or written once */
     double bytes_planned;  /* what the tiles of its kernel ask memory for, caches aside */
+    const char *problem;   /* the class of what its kernel solves (graph/tuning.h), and ... */
+    uint64_t candidates;   /* ... bit i: variant i of shaders/manifest could solve it too */
     sy_place route;        /* the route it reads, if any (size 0: none), ... */
     sy_type route_type;    /* ... and its type */
     uint32_t tile_rows;    /* of grouped work: rows a tile of that route has */
@@ -122,6 +124,7 @@ typedef struct sy_compile_params {
     uint32_t max_steps;              /* slices of step outputs; 0: 1 */
     const char *const *taps;         /* names asked for; "blocks.*.route" with * for any text, "?preview" if there is one */
     uint32_t n_taps;
+    const struct sy_tuning *tuning;  /* variants found best on the device; NULL: by limits alone */
     const char *cache_directory;     /* SPIR-V cache; NULL: none */
     uint64_t cache_bytes;            /* its bound; 0: 64 MiB */
     const char *print_after;         /* pass name or "all": its text form goes to `print` */

@@ -3,6 +3,7 @@
 #define SY_API_H
 
 #include "graph/base/arena.h"
+#include "graph/tuning.h"
 #include "graph/import/clip_tokenizer.h"
 #include "graph/import/safetensors.h"
 #include "graph/zoo/zoo.h"
@@ -26,6 +27,9 @@ struct sy_context {
     sy_vk_instance *instance;
     sy_error no_instance;                /* why it is NULL */
     sy_vk_device *open[SY_OPEN_DEVICES]; /* by physical index; opened once, kept */
+    sy_tuning tuning[SY_OPEN_DEVICES];   /* what is known of open[i]; read when it is first asked for */
+    bool tuning_read[SY_OPEN_DEVICES];
+    const sy_tuning *trial; /* by the tuner, in place of what is known; NULL: none */
     sy_device_info *infos;               /* of the physical devices, then of the reference */
     size_t n_infos;
     sy_error error;
@@ -62,6 +66,10 @@ sy_status sy_api_done(sy_context *context, const sy_error *error);
  */
 bool sy_api_device(sy_context *context, const char *wanted, sy_vk_device **device, char *name, size_t room,
                    sy_error *error);
+
+/* What tunings say of an open device: the file tuning.json in the cache directory, then the file that SWITCHYARD_TUNING
+ * names, whose rows go over those. The context's. NULL if that one is broken; a broken one in the cache is as none. */
+sy_tuning *sy_api_tuning(sy_context *context, const sy_vk_device *device, sy_error *error);
 
 /* Compiles for a device (NULL: the reference evaluator, no kernels). */
 bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph,

@@ -1,6 +1,7 @@
 /* Contexts: messages, and devices by name. Vulkan is loaded when a device is first asked for; devices are opened once
  * and shared by the pipelines of the context. */
 #include "src/api.h"
+#include "src/tune/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ void sy_context_destroy(sy_context **context)
     if (!c)
         return;
     for (int i = 0; i < SY_OPEN_DEVICES; i++)
-        sy_vk_device_destroy(&c->open[i]);
+        sy_vk_device_destroy(&c->open[i]), sy_tuning_free(&c->tuning[i]);
     sy_vk_instance_destroy(&c->instance);
     free(c->infos);
     sy_arena_free(&c->arena);
@@ -227,10 +228,38 @@ bool sy_api_device(sy_context *c, const char *wanted, sy_vk_device **device, cha
     return *device != NULL;
 }
 
+static bool take_tuning(const sy_context *c, uint32_t i, const char *path, bool may_miss, sy_tuning *tuning, sy_error *error)
+{
+    uint32_t stale;
+    sy_tuning_store *store = sy_tuning_store_load(path, may_miss, error);
+    bool ok = store && sy_tuning_store_take(store, c->open[i]->snapshot, tuning, &stale, error);
+    sy_tuning_store_free(&store);
+    return ok;
+}
+
+sy_tuning *sy_api_tuning(sy_context *c, const sy_vk_device *device, sy_error *error)
+{
+    uint32_t i = 0;
+    const char *given = getenv("SWITCHYARD_TUNING");
+    while (c->open[i] != device)
+        i++;
+    if (!c->tuning_read[i]) {
+        char *own = c->cache_directory ? sy_arena_printf(&c->arena, "%s/tuning.json", c->cache_directory) : NULL;
+        if (own && !take_tuning(c, i, own, true, &c->tuning[i], NULL))
+            sy_tuning_free(&c->tuning[i]);
+        if (given && *given && !take_tuning(c, i, given, false, &c->tuning[i], error))
+            return NULL;
+        c->tuning_read[i] = true;
+    }
+    return &c->tuning[i];
+}
+
 bool sy_api_compile(sy_context *c, const sy_vk_device *device, const sy_graph *graph, const sy_compile_params *wishes,
                     sy_program **program, sy_error *error)
 {
     sy_compile_params params = *wishes;
+    if (device && !(params.tuning = c->trial ? c->trial : sy_api_tuning(c, device, error)))
+        return false;
     params.limits = device ? &device->plan->limits : NULL;
     params.no_spirv = !device;
     params.cache_directory = c->cache_directory;

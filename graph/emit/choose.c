@@ -1,5 +1,5 @@
 /* choose_kernels for one group: the problem it poses, the variant, and how many workgroups of it. */
-#include "graph/emit/manifest.h"
+#include "graph/emit/tuned.h"
 #include "graph/ops/window.h"
 #include "graph/passes/passes.h"
 
@@ -177,12 +177,20 @@ static bool grouped(sy_plan *plan, sy_group *group, const sy_variant *variant, u
 
 bool sy_choose_kernel(sy_plan *plan, uint32_t index, sy_error *error)
 {
-    const sy_group *group = &plan->groups[index];
+    sy_group *group = &plan->groups[index];
     sy_problem p = sy_problem_of(plan, group);
+    char class[SY_PROBLEM_CLASS];
     if (group->kind == SY_GROUP_GROUPED_MATMUL) {
         p.tile_rows = plan->route_uses[plan->graph->nodes[group->anchors[0]].args[2]].tile_rows;
     }
-    const sy_variant *variant = sy_choose_variant(&p, &plan->limits, error);
+    sy_problem_class(plan, group, &p, class);
+    group->problem = sy_arena_string(&plan->arena, class);
+    group->candidates = sy_variant_candidates(&p, &plan->limits);
+    if (!group->problem)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to choose kernels");
+    const sy_variant *variant = sy_tuned_variant(plan->params->tuning, class, &p, &plan->limits);
+    if (!variant)
+        variant = sy_choose_variant(&p, &plan->limits, error);
     return variant && sy_variant_apply(variant, plan, index, error);
 }
 

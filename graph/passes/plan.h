@@ -53,6 +53,8 @@ typedef struct sy_group {
     bool reads_step;             /* needs the STEP space: step values, step index or a step output */
     /* set by choose_kernels */
     const char *variant; /* name in shaders/manifest, "matmul.rows16" */
+    const char *problem; /* its class, for tuning, and ... */
+    uint64_t candidates; /* ... the variants there are for it, a bit each */
     uint32_t tile_rows, tile_columns, local_size[3], groups[3];
     bool indirect; /* groups[1] comes from the route `route`, consumer slot `consumer` */
     sy_value route;

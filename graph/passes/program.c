@@ -77,6 +77,8 @@ static bool add_dispatch(sy_plan *plan, sy_dispatch *dispatch, uint32_t g, sy_er
         .barrier = group->barrier,
         .label = label_of(plan, g),
         .kind = sy_plan_kind_text(group->kind),
+        .problem = group->problem,
+        .candidates = group->candidates,
         .bytes = bytes_of(plan, group),
         .bytes_planned = sy_plan_bytes_planned(plan, group),
     };

@@ -24,6 +24,7 @@ enum {
     X(settings, "list the settings of generate and compare")                                                           \
     X(run, "run any graph in the text form on .npy arrays")                                                            \
     X(compile, "show what the compiler makes of a graph or a model")                                                   \
+    X(tune, "find the fastest variant of each kernel on this device")                                                   \
     X(systems, "list the published systems, which of them run, and what proves it")                                    \
     X(devices, "list Vulkan devices")                                                                                  \
     X(doctor, "say what is missing, and test every kernel on a device")

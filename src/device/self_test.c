@@ -7,6 +7,7 @@
 
 #include "graph/base/file.h"
 #include "graph/base/hash.h"
+#include "graph/tuning.h"
 #include "graph/program.h"
 #include "src/run/session.h"
 
@@ -472,12 +473,15 @@ static void describe(const sy_program *program, sy_self_test_case *test)
     sy_hash_text(hash, test->hash);
 }
 
-static sy_program *compile(const sy_vk_device *device, const char *text, const char *cache, sy_error *error)
+static sy_program *compile(const sy_vk_device *device, const char *text, const sy_self_test_params *wishes,
+                           sy_error *error)
 {
     sy_graph *graph = sy_graph_parse(text, strlen(text), error);
     if (!graph)
         return NULL;
-    sy_compile_params params = {.limits = &device->plan->limits, .cache_directory = cache};
+    sy_tuning tuning = {.only = wishes->variant};
+    sy_compile_params params = {
+        .limits = &device->plan->limits, .tuning = &tuning, .cache_directory = wishes->cache_directory};
     sy_program *program = sy_compile(graph, &params, error);
     sy_graph_destroy(&graph);
     return program;
@@ -513,9 +517,9 @@ static cJSON *load_results(const char *path)
 }
 
 /* True when the stored result is of the same kernels; *known says whether there was one at all. */
-static bool take_stored(const cJSON *results, sy_self_test_case *test, bool *known, bool *passed)
+static bool take_stored(const cJSON *results, const char *key, sy_self_test_case *test, bool *known, bool *passed)
 {
-    const cJSON *row = cJSON_GetObjectItemCaseSensitive(results, test->name);
+    const cJSON *row = cJSON_GetObjectItemCaseSensitive(results, key);
     const cJSON *hash = cJSON_GetObjectItemCaseSensitive(row, "kernels");
     const cJSON *ok = cJSON_GetObjectItemCaseSensitive(row, "passed"),
                 *error = cJSON_GetObjectItemCaseSensitive(row, "error");
@@ -532,7 +536,7 @@ static bool take_stored(const cJSON *results, sy_self_test_case *test, bool *kno
 }
 
 /* A result that cannot be kept is worked out again next time: no error. */
-static void store(cJSON *results, const sy_self_test_case *test)
+static void store(cJSON *results, const char *key, const sy_self_test_case *test)
 {
     cJSON *row = cJSON_CreateObject();
     if (!row)
@@ -541,8 +545,8 @@ static void store(cJSON *results, const sy_self_test_case *test)
     cJSON_AddBoolToObject(row, "passed", test->passed);
     cJSON_AddNumberToObject(row, "error", isfinite(test->error) ? test->error : 1e9);
     cJSON_AddStringToObject(row, "message", test->message);
-    cJSON_DeleteItemFromObjectCaseSensitive(results, test->name);
-    cJSON_AddItemToObject(results, test->name, row);
+    cJSON_DeleteItemFromObjectCaseSensitive(results, key);
+    cJSON_AddItemToObject(results, key, row);
 }
 
 static void save_results(const char *directory, const char *path, const cJSON *results)
@@ -557,18 +561,33 @@ static void save_results(const char *directory, const char *path, const cJSON *r
     cJSON_free(text);
 }
 
-static void test_one(sy_vk_device *device, const sy_self_test_params *params, cJSON *results, const char *graph,
+static bool has_kernel(const sy_program *program, const char *variant)
+{
+    for (uint32_t i = 0; i < program->n_kernels; i++)
+        if (!strcmp(program->kernels[i].name, variant))
+            return true;
+    return false;
+}
+
+/* False: the case has nothing for the variant that is asked about. */
+static bool test_one(sy_vk_device *device, const sy_self_test_params *params, cJSON *results, const char *graph,
                      sy_self_test_case *test)
 {
     sy_error error = {0};
+    char key[128];
     bool known = false, before = false;
-    sy_program *program = compile(device, graph, params->cache_directory, &error);
+    sy_program *program = compile(device, graph, params, &error);
+    snprintf(key, sizeof key, "%s%s%s", test->name, params->variant ? ", " : "", params->variant ? params->variant : "");
     if (!program) {
         snprintf(test->message, sizeof test->message, "It does not compile: %.270s", error.message);
-        return;
+        return true;
+    }
+    if (params->variant && !has_kernel(program, params->variant)) {
+        sy_program_destroy(&program);
+        return false;
     }
     describe(program, test);
-    bool stored = take_stored(results, test, &known, &before);
+    bool stored = take_stored(results, key, test, &known, &before);
     if (stored && test->passed && !params->again) { /* a failure is looked at again: it may have been something else */
         test->reused = true;
     } else {
@@ -576,9 +595,10 @@ static void test_one(sy_vk_device *device, const sy_self_test_params *params, cJ
         test->error = 0;
         run_case(device, program, params->cache_directory, test);
         test->changed = known && before != test->passed;
-        store(results, test);
+        store(results, key, test);
     }
     sy_program_destroy(&program);
+    return true;
 }
 
 bool sy_self_test(sy_vk_device *device, const sy_self_test_params *params, sy_self_test_report *report, sy_error *error)
@@ -594,9 +614,11 @@ bool sy_self_test(sy_vk_device *device, const sy_self_test_params *params, sy_se
     if (!results)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "Out of memory for the self-test.");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        sy_self_test_case *test = &report->cases[report->n_cases++];
-        test->name = cases[i].name;
-        test_one(device, params, results, cases[i].graph, test);
+        sy_self_test_case *test = &report->cases[report->n_cases];
+        *test = (sy_self_test_case){.name = cases[i].name};
+        if (!test_one(device, params, results, cases[i].graph, test))
+            continue;
+        report->n_cases++;
         report->n_failed += !test->passed;
         if (params->done)
             params->done(params->context, test);

@@ -25,6 +25,7 @@ typedef struct sy_self_test_report {
 
 typedef struct sy_self_test_params {
     const char *cache_directory;                                /* results and SPIR-V are kept there; NULL: nowhere */
+    const char *variant; /* of shaders/manifest: it alone, in the cases that it can solve; NULL: what would be chosen */
     bool again;                                                 /* run even what has a stored result */
     void (*done)(void *context, const sy_self_test_case *test); /* after each case; may be NULL */
     void *context;

@@ -65,7 +65,7 @@ static void run(const char *arguments)
 
 static void test_help(void)
 {
-    static const char *const commands[] = {"generate", "compare", "settings", "run", "compile", "devices", "doctor"};
+    static const char *const commands[] = {"generate", "compare", "tune", "settings", "run", "compile", "devices", "doctor"};
     static const char *const options[] = {
         "--prompt",    "--label",  "--count", "--seed",   "--list-prompts", "--steps", "--guidance", "--sampler",
         "--precision", "--device", "--out",   "--routes", "--taps",         "--stats", "--json",     "Exit status"};
@@ -259,6 +259,9 @@ static void test_compare(const char *device)
     EXPECT("compare --prompt owl --with freeu=1,1,1,1", 2, err, "does nothing for this model");
     EXPECT("generate --prompt owl --steer none=3", 2, err, "a rule is off=N or to=N");
     EXPECT("generate --prompt owl --steer off=3@1,2,0,0", 2, err, "a rule is off=N or to=N");
+    EXPECT("tune --seconds 0", 2, err, "--seconds");
+    EXPECT("tune nonesuch.safetensors --quiet", 1, err, "nonesuch");
+    EXPECT("tune --merge nonesuch.json --out x.json", 1, err, "nonesuch.json");
     EXPECT("settings freeu", 0, out, "FreeU");
     EXPECT("settings --json", 0, out, "guidance.steps");
     EXPECT("settings nonesuch", 2, err, "there is no setting");
