@@ -56,14 +56,15 @@ void set_theme(float scale)
     ImVec4 *c = style.Colors;
     c[ImGuiCol_Text] = colour(GUI_TEXT_COLOUR);
     c[ImGuiCol_TextDisabled] = colour(GUI_FAINT);
-    c[ImGuiCol_WindowBg] = c[ImGuiCol_TitleBg] = c[ImGuiCol_TitleBgActive] = colour(GUI_PANEL);
-    c[ImGuiCol_ChildBg] = ImVec4(0, 0, 0, 0);
+    c[ImGuiCol_TitleBg] = c[ImGuiCol_TitleBgActive] = colour(GUI_PANEL);
+    c[ImGuiCol_WindowBg] = c[ImGuiCol_ChildBg] = ImVec4(0, 0, 0, 0);
     c[ImGuiCol_PopupBg] = between(GUI_PANEL, GUI_FIELD, 0.5f);
     c[ImGuiCol_Border] = c[ImGuiCol_Separator] = c[ImGuiCol_TableBorderLight] = c[ImGuiCol_TableBorderStrong] = colour(GUI_LINE);
     c[ImGuiCol_FrameBg] = c[ImGuiCol_Button] = c[ImGuiCol_TableHeaderBg] = colour(GUI_FIELD);
     c[ImGuiCol_FrameBgHovered] = c[ImGuiCol_ButtonHovered] = between(GUI_FIELD, GUI_TEXT_COLOUR, 0.12f);
     c[ImGuiCol_FrameBgActive] = c[ImGuiCol_ButtonActive] = between(GUI_FIELD, GUI_ACCENT, 0.35f);
-    c[ImGuiCol_CheckMark] = c[ImGuiCol_SliderGrab] = c[ImGuiCol_PlotHistogram] = c[ImGuiCol_NavHighlight] = colour(GUI_ACCENT);
+    c[ImGuiCol_CheckMark] = c[ImGuiCol_SliderGrab] = c[ImGuiCol_NavHighlight] = colour(GUI_ACCENT);
+    c[ImGuiCol_PlotHistogram] = between(GUI_PANEL, GUI_ACCENT, 0.5f);
     c[ImGuiCol_SliderGrabActive] = between(GUI_ACCENT, GUI_TEXT_COLOUR, 0.4f);
     c[ImGuiCol_Header] = between(GUI_PANEL, GUI_ACCENT, 0.22f);
     c[ImGuiCol_HeaderHovered] = between(GUI_PANEL, GUI_ACCENT, 0.32f);

@@ -346,7 +346,10 @@ bool paint_record(paint *p, uint32_t slot, bool present, VkCommandBuffer command
     const gpu_functions *vk = &p->g->vk;
     if (!copy_lists(p, slot))
         return false;
-    const VkClearValue ground = {.color = {.float32 = {18 / 255.f, 20 / 255.f, 23 / 255.f, 1}}};
+    /* Of regions nothing but what stands in them is drawn: filling the window costs much where the processor does it. */
+    const uint32_t panel = GUI_PANEL;
+    const VkClearValue ground = {.color = {.float32 = {(float)(panel & 255) / 255, (float)(panel >> 8 & 255) / 255,
+                                                       (float)(panel >> 16 & 255) / 255, 1}}};
     const VkRenderPassBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_RENDER_PASS_BEGIN_INFO,
                                          .renderPass = present ? p->to_present : p->to_copy,
                                          .framebuffer = framebuffer,

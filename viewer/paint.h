@@ -33,7 +33,7 @@ gui_texture paint_texture(paint *p, VkImageView view, VkImageLayout layout, bool
 void paint_texture_free(paint *p, gui_texture texture); /* nothing that uses it may be in flight */
 
 bool paint_framebuffer(paint *p, VkImageView view, uint32_t width, uint32_t height, VkFramebuffer *framebuffer);
-/* Records the render pass: what gui_end left, over the ground colour. The image's content before is not kept; it is left
+/* Records the render pass: what gui_end left, over GUI_PANEL. The image's content before is not kept; it is left
  * in the layout to present it, or to copy from it. `slot`: one of PAINT_SLOTS, whose last use is done. */
 bool paint_record(paint *p, uint32_t slot, bool present, VkCommandBuffer commands, VkFramebuffer framebuffer,
                   uint32_t width, uint32_t height);

@@ -90,6 +90,7 @@ void panel_banner(app *a)
     const float x = gui_px(a->look.left) + gui_px(20), width = (float)a->width - x - gui_px(a->look.right) - gui_px(20);
     const float height = gui_px(110);
     gui_region_begin("banner", x, gui_px(14), width, height, true);
+    gui_draw_filled(x, gui_px(14), x + width, gui_px(14) + height, GUI_PANEL, gui_px(5));
     gui_draw_rectangle(x, gui_px(14), x + width, gui_px(14) + height, warning ? GUI_WARNING : GUI_ERROR, gui_px(5),
                        gui_px(1.5f));
     gui_child_begin("message", 0, -gui_row_height(), false);
