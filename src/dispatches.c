@@ -1,18 +1,6 @@
 /* How long each dispatch of a pipeline's last evaluation took, under the names the graph gives them. */
 #include "src/api.h"
-
-#include <string.h>
-
-/* "layer: ops" in two. */
-static bool split(sy_arena *arena, const char *label, const char **layer, const char **ops)
-{
-    const char *colon = strstr(label, ": ");
-    if (!colon)
-        colon = label + strlen(label);
-    *layer = sy_arena_printf(arena, "%.*s", (int)(colon - label), label);
-    *ops = *colon ? colon + 2 : "";
-    return *layer != NULL;
-}
+#include "src/profile/measure.h"
 
 static bool list_names(sy_arena *arena, const sy_program *p, sy_dispatch_time **out)
 {
@@ -24,7 +12,8 @@ static bool list_names(sy_arena *arena, const sy_program *p, sy_dispatch_time **
                                      .kernel = p->kernels[d->kernel].name,
                                      .flops = d->flops,
                                      .bytes = d->bytes};
-        if (!split(arena, d->label, &list[i].layer, &list[i].ops))
+        size_t layer = sy_label_split(d->label, &list[i].ops);
+        if (!(list[i].layer = sy_arena_printf(arena, "%.*s", (int)layer, d->label)))
             return false;
     }
     *out = list;

@@ -356,6 +356,60 @@ sy_status sy_graph_run(sy_context *context, const char *path, const sy_array *in
                        const sy_graph_params *params, sy_graph_result **result);
 void sy_graph_result_destroy(sy_graph_result **result);
 
+/* ---- profiles ---- */
+
+/* Where the time of a model or a graph goes: every dispatch by device timestamps, beside what its work allows on this device,
+ * whose roofs are measured. */
+typedef struct sy_profile_report sy_profile;
+
+typedef enum sy_profile_modes {
+    SY_PROFILE_BOTH,
+    SY_PROFILE_SERIAL_ONLY, /* each dispatch alone, a barrier before every one */
+    SY_PROFILE_OVERLAP_ONLY /* as it runs: a time is what a dispatch adds to those before it */
+} sy_profile_modes;
+
+typedef struct sy_profile_params {
+    const sy_pipeline_params *pipeline; /* device; of a model that is sampled also count, steps, precision, settings …; of a
+                                           graph also steps; NULL: defaults */
+    const char *prompt; /* of a model prompted by words or text; NULL: the first it lists */
+    int32_t label;      /* of a model prompted by class */
+    uint32_t seed;
+    const char *weights; /* of a graph in the text form; NULL: noise */
+    uint32_t batch;      /* the network of a model file alone, not sampled, on so many samples; 0: sampled */
+    sy_profile_modes modes;
+    uint32_t repeats, warmups; /* whole runs each way; 0: 5 and 1 */
+    bool measure_roofs;        /* anew, even where those of this device and driver are known */
+    bool (*progress)(void *user, const char *what, uint32_t done, uint32_t total); /* false cancels */
+    void *user;
+} sy_profile_params;
+
+/* Inputs of a graph are noise. A device without timestamps gives a profile that says so and has host times only. On
+ * success *profile is the caller's; it does not depend on the context. */
+sy_status sy_profile_run(sy_context *context, const char *path, const sy_profile_params *params, sy_profile **profile);
+void sy_profile_destroy(sy_profile **profile);
+
+/* Text for people, most time first, of at most so many dispatches (0: all). *text is the caller's, to be given back with
+ * free(). */
+sy_status sy_profile_table(sy_context *context, const sy_profile *profile, uint32_t most_rows, char **text);
+
+typedef enum sy_profile_format {
+    SY_PROFILE_JSON,   /* everything; sy_profile_compare reads it */
+    SY_PROFILE_TRACE, /* Chrome's trace event format: chrome://tracing, ui.perfetto.dev */
+    SY_PROFILE_HTML   /* one page, nothing from outside */
+} sy_profile_format;
+
+/* The same as sy_profile_table. */
+sy_status sy_profile_text(sy_context *context, const sy_profile *profile, sy_profile_format format, char **text);
+/* To a temporary name first, then renamed. */
+sy_status sy_profile_write(sy_context *context, const sy_profile *profile, sy_profile_format format, const char *path);
+/* GLSL, SPIR-V and disassembly of every kernel of what was profiled, into `directory`, which is made if it is not there. */
+sy_status sy_profile_dump(sy_context *context, const sy_profile *profile, const char *directory);
+
+/* What changed from one profile (a file of JSON) to another beyond the noise, in words: *text is the caller's, to be given back
+ * with free(). *regressions: how many totals or dispatches became slower by more than `bound` (0.05 is five in a hundred). */
+sy_status sy_profile_compare(sy_context *context, const char *before, const char *after, double bound, char **text,
+                             uint32_t *regressions);
+
 #ifdef __cplusplus
 }
 #endif

@@ -187,3 +187,16 @@ bool sy_spirv_compile_source(const sy_spirv_source *source, uint32_t **out, size
     sy_text_free(&preamble);
     return ok;
 }
+
+char *sy_spirv_disassemble(const uint32_t *words, size_t n_words)
+{
+    spv_context context = spvContextCreate(SPV_ENV_VULKAN_1_2);
+    spv_text text = NULL;
+    char *copy = NULL;
+    uint32_t options = SPV_BINARY_TO_TEXT_OPTION_INDENT | SPV_BINARY_TO_TEXT_OPTION_FRIENDLY_NAMES;
+    if (context && spvBinaryToText(context, words, n_words, options, &text, NULL) == SPV_SUCCESS)
+        copy = strndup(text->str, text->length);
+    spvTextDestroy(text);
+    spvContextDestroy(context);
+    return copy;
+}

@@ -25,6 +25,8 @@ bool sy_spirv_compile_source(const sy_spirv_source *source, uint32_t **out, size
                              sy_error *error);
 /* Are these words valid SPIR-V for Vulkan 1.2? A driver must never see any that are not. */
 bool sy_spirv_validate(const char *name, const uint32_t *words, size_t n_words, sy_error *error);
+/* The module as text, one instruction a line, with names of ids where it has any; free(). NULL: it is no module. */
+char *sy_spirv_disassemble(const uint32_t *words, size_t n_words);
 /* Versions of the tools, for cache keys. Static text. */
 const char *sy_spirv_versions(void);
 

@@ -14,10 +14,10 @@ static bool among(const char *name, const char *const *names, uint32_t n)
 }
 
 /* The plan's extensions, and those wished for that the device has; *all is to be freed. */
-static bool list_extensions(sy_vk_device *d, const char ***all, uint32_t *n, sy_error *error)
+static bool list_extensions(sy_vk_device *d, const sy_vk_extra *extra, const char ***all, uint32_t *n, sy_error *error)
 {
     const sy_vk_instance_params *wishes = &d->instance->params;
-    *all = calloc((size_t)d->plan->n_extensions + wishes->n_device_extensions + 1, sizeof **all);
+    *all = calloc((size_t)d->plan->n_extensions + wishes->n_device_extensions + extra->n_extensions + 1, sizeof **all);
     d->extensions = calloc((size_t)wishes->n_device_extensions + 1, sizeof *d->extensions);
     if (!*all || !d->extensions) {
         free(*all);
@@ -25,6 +25,9 @@ static bool list_extensions(sy_vk_device *d, const char ***all, uint32_t *n, sy_
     }
     for (uint32_t i = 0; i < d->plan->n_extensions; i++)
         (*all)[(*n)++] = d->plan->extensions[i];
+    for (uint32_t i = 0; i < extra->n_extensions; i++)
+        if (sy_snapshot_has_extension(d->snapshot, extra->extensions[i]) && !among(extra->extensions[i], *all, *n))
+            (*all)[(*n)++] = extra->extensions[i];
     for (uint32_t i = 0; i < wishes->n_device_extensions; i++) {
         const char *name = wishes->device_extensions[i];
         if (!sy_snapshot_has_extension(d->snapshot, name) || among(name, d->extensions, d->n_extensions))
@@ -36,7 +39,7 @@ static bool list_extensions(sy_vk_device *d, const char ***all, uint32_t *n, sy_
     return true;
 }
 
-static bool create_handle(sy_vk_device *d, sy_error *error)
+static bool create_handle(sy_vk_device *d, const sy_vk_extra *extra, sy_error *error)
 {
     const sy_device_plan *plan = d->plan;
     bool own = d->instance->params.drawing && plan->own_draw_queue, same = plan->draw_family == plan->family;
@@ -51,12 +54,15 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
     }};
     queues[1] = queues[0];
     queues[1].queueFamilyIndex = plan->draw_family;
-    if (!list_extensions(d, &extensions, &n_extensions, error))
+    if (!list_extensions(d, extra, &extensions, &n_extensions, error))
         return false;
     VkPhysicalDeviceVulkan12Features features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .timelineSemaphore = plan->timeline,
         .hostQueryReset = plan->host_query_reset,
+        .shaderFloat16 = extra->float16,
+        .vulkanMemoryModel = extra->memory_model,
+        .pNext = extra->next,
     };
     VkPhysicalDeviceFaultFeaturesEXT fault = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT};
     VkPhysicalDeviceFeatures2 there = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &fault};
@@ -66,6 +72,7 @@ static bool create_handle(sy_vk_device *d, sy_error *error)
         d->instance->vk.vkGetPhysicalDeviceFeatures2(d->physical, &there);
     d->faults = fault.deviceFault;
     fault.deviceFaultVendorBinary = VK_FALSE;
+    fault.pNext = extra->next;
     if (d->faults)
         features.pNext = &fault;
     /* For shaders of somebody else's: whatever the device has. */
@@ -102,6 +109,11 @@ static void get_queues(sy_vk_device *d)
 
 sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error)
 {
+    return sy_vk_device_create_with(instance, index, &(sy_vk_extra){0}, error);
+}
+
+sy_vk_device *sy_vk_device_create_with(sy_vk_instance *instance, uint32_t index, const sy_vk_extra *extra, sy_error *error)
+{
     if (index >= instance->n_physicals) {
         sy_fail(error, SY_CODE_NOT_FOUND, "There is no Vulkan device %u; this machine has %u.", index,
                 instance->n_physicals);
@@ -121,7 +133,7 @@ sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_e
     d->physical = physical->handle;
     d->snapshot = &physical->snapshot;
     d->plan = &physical->plan;
-    if (!create_handle(d, error)) {
+    if (!create_handle(d, extra, error)) {
         sy_fail_context(error, "%s", physical->snapshot.name);
         free(d->extensions);
         free(d);

@@ -49,6 +49,7 @@ typedef struct sy_vk_instance_functions {
     X(vkGetPhysicalDeviceProperties2)                                                                                  \
     X(vkGetPhysicalDeviceFeatures2)                                                                                    \
     X(vkGetPhysicalDeviceMemoryProperties2)                                                                            \
+    X(vkGetPhysicalDeviceCalibrateableTimeDomainsEXT)                                                                  \
     X(vkCreateDebugUtilsMessengerEXT)                                                                                  \
     X(vkDestroyDebugUtilsMessengerEXT)                                                                                 \
     X(vkSetDebugUtilsObjectNameEXT)                                                                                    \
@@ -109,6 +110,15 @@ typedef struct sy_vk_device {
 
 /* Makes the device of instance->physicals[index] as its plan says; a refused one fails with the plan's sentence. */
 sy_vk_device *sy_vk_device_create(sy_vk_instance *instance, uint32_t index, sy_error *error);
+/* What a device gets beyond its plan, to measure with: extensions (those that it has), features of Vulkan 1.2, and a chain of
+ * feature structures of others. */
+typedef struct sy_vk_extra {
+    const char *const *extensions;
+    uint32_t n_extensions;
+    bool float16, memory_model;
+    void *next; /* must stay until the device is made; its last pNext is NULL */
+} sy_vk_extra;
+sy_vk_device *sy_vk_device_create_with(sy_vk_instance *instance, uint32_t index, const sy_vk_extra *extra, sy_error *error);
 void sy_vk_device_destroy(sy_vk_device **device); /* waits until idle; buffers alive are reported as a message */
 
 /* Bytes that can still be allocated for `use`: what the driver says now (VK_EXT_memory_budget), else the plan's budget

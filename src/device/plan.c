@@ -244,6 +244,8 @@ static void choose_extensions(const sy_device_snapshot *s, sy_device_plan *plan)
         plan->extensions[plan->n_extensions++] = "VK_EXT_memory_budget";
     if (sy_snapshot_has_extension(s, "VK_EXT_device_fault")) /* only to tell more of a loss */
         plan->extensions[plan->n_extensions++] = "VK_EXT_device_fault";
+    if (sy_snapshot_has_extension(s, "VK_EXT_calibrated_timestamps")) /* to line up traces of a profile */
+        plan->extensions[plan->n_extensions++] = "VK_EXT_calibrated_timestamps";
     plan->timeline = s->features.timeline_semaphore != SY_NO; /* Vulkan 1.2 promises it */
     plan->host_query_reset = s->features.host_query_reset == SY_YES;
 }

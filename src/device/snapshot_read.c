@@ -2,30 +2,13 @@
  * took in is read through its extension, which drivers go on listing; a structure is chained only when its extension is
  * there. */
 #include "src/device/snapshot_read.h"
+#include "src/device/cooperative_matrix.h"
 
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Newer than the headers this builds with; numbers and layouts are those of the Vulkan registry. */
-#ifndef VK_KHR_cooperative_matrix
-#define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME                          "VK_KHR_cooperative_matrix"
-#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR ((VkStructureType)1000506000)
-#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR               ((VkStructureType)1000506001)
-typedef struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
-    VkStructureType sType;
-    void *pNext;
-    VkBool32 cooperativeMatrix;
-    VkBool32 cooperativeMatrixRobustBufferAccess;
-} VkPhysicalDeviceCooperativeMatrixFeaturesKHR;
-typedef struct VkCooperativeMatrixPropertiesKHR {
-    VkStructureType sType;
-    void *pNext;
-    uint32_t MSize, NSize, KSize, AType, BType, CType, ResultType; /* types are 32-bit enumerations */
-    VkBool32 saturatingAccumulation;
-    uint32_t scope;
-} VkCooperativeMatrixPropertiesKHR;
-#endif
 #ifndef VK_KHR_shader_bfloat16
 #define VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME                          "VK_KHR_shader_bfloat16"
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR ((VkStructureType)1000141000)

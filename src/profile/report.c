@@ -22,12 +22,12 @@ void sy_report_destroy(sy_profile_report **report)
 
 const char *sy_profile_mode_text(sy_profile_mode mode)
 {
-    return mode == SY_PROFILE_SERIAL ? "serial" : "overlap";
+    return mode == SY_MODE_SERIAL ? "serial" : "overlap";
 }
 
 sy_profile_mode sy_report_mode(const sy_profile_report *report)
 {
-    return report->measured[SY_PROFILE_SERIAL] ? SY_PROFILE_SERIAL : SY_PROFILE_OVERLAP;
+    return report->measured[SY_MODE_SERIAL] ? SY_MODE_SERIAL : SY_MODE_OVERLAP;
 }
 
 static const struct {

@@ -18,9 +18,9 @@ enum { SY_PROFILE_VERSION = 1 }; /* of the JSON; a reader refuses others */
 
 /* How dispatches were run while they were timed. */
 typedef enum sy_profile_mode {
-    SY_PROFILE_SERIAL,  /* each alone: a barrier before every one */
-    SY_PROFILE_OVERLAP, /* as the program runs: barriers only where hazards are; a time is what a dispatch adds */
-    SY_PROFILE_MODES
+    SY_MODE_SERIAL,  /* each alone: a barrier before every one */
+    SY_MODE_OVERLAP, /* as the program runs: barriers only where hazards are; a time is what a dispatch adds */
+    SY_MODES
 } sy_profile_mode;
 const char *sy_profile_mode_text(sy_profile_mode mode); /* "serial", "overlap" */
 
@@ -36,6 +36,7 @@ typedef struct sy_samples {
  * model. Kinds are one row each: enumerator, name, unit. */
 #define SY_ROOF_LIST(X)                                                                                                \
     X(COPY, "copy", "B/s")              /* bytes read and written; one roof a working set, see `bytes` */              \
+    X(READ, "read", "B/s")              /* bytes read, next to nothing written; the same */                            \
     X(F32, "f32", "op/s")               /* fused multiply-adds, counted as two */                                      \
     X(F16, "f16", "op/s")                                                                                              \
     X(I8, "int8", "op/s")               /* integer dot products of four bytes, counted as eight */                     \
@@ -57,7 +58,7 @@ typedef struct sy_roof {
     sy_roof_kind kind;
     double value;      /* in the kind's unit, the best of the samples; 0: not measured */
     double spread;     /* of the samples it is the best of */
-    uint64_t bytes;    /* COPY: the working set */
+    uint64_t bytes;    /* COPY, READ: the working set */
     const char *note;  /* why there is none, or what shape it is of */
 } sy_roof;
 
@@ -87,7 +88,7 @@ typedef struct sy_profile_kernel {
     const sy_profile_mix *mix; /* most first */
     uint32_t n_mix;
     sy_roof_kind arithmetic;      /* which rate bounds it: F32, F16, I8 or MATRIX */
-    const sy_profile_fact *facts; /* VK_KHR_pipeline_executable_properties: registers, spills, occupancy, … */
+    sy_profile_fact *facts;       /* VK_KHR_pipeline_executable_properties: registers, spills, occupancy, … */
     uint32_t n_facts;
 } sy_profile_kernel;
 
@@ -99,7 +100,7 @@ typedef struct sy_profile_route {
     double used;                   /* slots in use */
     double tiles, tile_rows;       /* of grouped work; fill is used / (tiles * tile_rows) */
     double imbalance;              /* most of one target / mean of all; 1 is even */
-    const double *load;            /* [targets] slots of each */
+    double *load;                  /* [targets] slots of each */
 } sy_profile_route;
 
 enum { SY_NO_ROUTE = UINT32_MAX };
@@ -117,8 +118,8 @@ typedef struct sy_profile_dispatch {
     double flops;             /* multiply and add count as one each */
     double least_bytes;       /* each input byte it needs read once, each output byte written once */
     double planned_bytes;     /* what its tiles ask memory for, caches aside */
-    sy_samples time[SY_PROFILE_MODES];  /* n 0: not measured in that mode */
-    double begin[SY_PROFILE_MODES];     /* since the first of its step, median */
+    sy_samples time[SY_MODES];  /* n 0: not measured in that mode */
+    double begin[SY_MODES];     /* since the first of its step, median */
     /* By sy_report_judge, from the times of the serial mode where there are any: */
     double intensity;       /* flops a least byte */
     double roof_seconds;    /* no model of this device allows less */
@@ -126,7 +127,7 @@ typedef struct sy_profile_dispatch {
     double share;           /* roof_seconds / measured median; above 1 the model is wrong, and it says so */
     const char *bound_by;   /* "f32", "memory", "launch", …; "" unknown */
     bool above_roof;
-    const sy_profile_fact *counters; /* VK_KHR_performance_query */
+    sy_profile_fact *counters; /* VK_KHR_performance_query */
     uint32_t n_counters;
 } sy_profile_dispatch;
 
@@ -135,8 +136,9 @@ typedef struct sy_profile_program {
     const char *name;
     uint32_t first, n;  /* its dispatches */
     uint32_t turns;     /* times it runs in a run */
-    sy_samples total[SY_PROFILE_MODES]; /* from before its first dispatch to after its last */
-    double sum[SY_PROFILE_MODES];       /* of the medians of its dispatches */
+    sy_samples total[SY_MODES]; /* from before its first dispatch to after its last */
+    double sum[SY_MODES];       /* of the medians of its dispatches */
+    double begun[SY_MODES];     /* by the device's clock, from its own zero: its first dispatch in the last run */
     uint64_t arena_bytes, arena_lower_bound;
 } sy_profile_program;
 
@@ -147,6 +149,13 @@ typedef struct sy_profile_buffer {
     uint64_t offset, bytes;
     uint32_t first, last; /* dispatches of the report, inclusive */
 } sy_profile_buffer;
+
+/* Copies of what a kernel was made of, for dumps. */
+typedef struct sy_profile_source {
+    const char *glsl;
+    const uint32_t *spirv;
+    uint32_t n_spirv; /* words */
+} sy_profile_source;
 
 typedef struct sy_profile_setting {
     const char *name, *value;
@@ -160,26 +169,28 @@ typedef struct sy_profile_report {
     const char *device, *driver, *device_kind; /* kind "cpu": a software driver */
     uint32_t timestamp_bits;  /* 0: the device has no timestamps; there are no times then, and a note says so */
     double timestamp_period;  /* nanoseconds a tick */
-    bool measured[SY_PROFILE_MODES];
+    bool measured[SY_MODES];
     uint32_t repeats, warmups;
     /* What measuring costs. Of whole runs by the host's clock, interleaved; n 0: not measured. */
-    sy_samples host_plain, host_timed[SY_PROFILE_MODES];
+    sy_samples host_plain, host_timed[SY_MODES];
     /* Device clock to host clock (monotonic, seconds), for lining up a trace: host = offset + device. */
+    double host_run[SY_MODES][2]; /* by the host's clock: when the last run began and ended */
     bool calibrated;
     double calibration_offset, calibration_error;
     sy_roofs roofs;
-    const sy_profile_fact *clocks; /* that the system tells, before and after: "GPU clock", … */
+    sy_profile_fact *clocks; /* that the system tells, before and after: "GPU clock", … */
     uint32_t n_clocks;
-    const sy_profile_program *programs;
+    sy_profile_program *programs;
     uint32_t n_programs;
     sy_profile_dispatch *dispatches; /* program after program, in order */
     uint32_t n_dispatches;
-    const sy_profile_kernel *kernels;
+    sy_profile_kernel *kernels;
     uint32_t n_kernels;
-    const sy_profile_route *routes;
+    sy_profile_route *routes;
     uint32_t n_routes;
     const sy_profile_buffer *buffers;
     uint32_t n_buffers;
+    const struct sy_profile_source *sources; /* by kernel; NULL in a report read from JSON */
     const char *const *notes; /* for people: what is missing and why */
     uint32_t n_notes;
 } sy_profile_report;

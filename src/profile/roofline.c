@@ -1,7 +1,7 @@
 /* The roofline: from the work of a dispatch and what the device was measured to reach, the least time that it can take, and
  * what decides it. Work cannot be done faster than arithmetic, memory and the giving out of a dispatch each allow, so the
  * longest of the three bounds it. Bandwidth depends on the working set, for caches are faster than memory: the roof for
- * some bytes is the fastest copy measured over at least that working set, the first of the list if it is beyond all. */
+ * some bytes is the fastest copy or read measured over at least that working set, over the largest if it is beyond all. */
 #include "src/profile/report.h"
 
 static double best_of(const sy_roofs *roofs, sy_roof_kind kind)
@@ -19,11 +19,11 @@ static double bandwidth_of(const sy_roofs *roofs, double bytes)
     double best = 0;
     for (uint32_t i = 0; i < roofs->n; i++) {
         const sy_roof *r = &roofs->roof[i];
-        if (r->kind != SY_ROOF_COPY || r->value <= 0)
+        if ((r->kind != SY_ROOF_COPY && r->kind != SY_ROOF_READ) || r->value <= 0)
             continue;
         if ((double)r->bytes >= bytes && r->value > best)
             best = r->value;
-        if (!largest || r->bytes > largest->bytes)
+        if (!largest || r->bytes > largest->bytes || (r->bytes == largest->bytes && r->value > largest->value))
             largest = r;
     }
     return best > 0 ? best : largest ? largest->value : 0;

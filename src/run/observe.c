@@ -115,6 +115,7 @@ bool sy_observe_turn(sy_device_session *d, uint64_t position, sy_error *error)
     sy_session_turn what = {.program = s->turns[turn].program,
                             .step = s->turns[turn].step,
                             .times = s->observer.timing ? s->timings[s->turns[turn].program] : NULL,
+                            .begun = o->timed && s->observer.timing ? (double)d->ticks[0] * d->device->plan->timestamp_period * 1e-9 : 0,
                             .heads = s->observer.routes ? o->heads : NULL,
                             .n_heads = s->observer.routes ? o->n_heads : 0};
     return s->observer.turn(s->observer.context, &what) || sy_fail(error, SY_CODE_CANCELLED, "cancelled in step %u", what.step + 1);

@@ -128,6 +128,7 @@ uint32_t sy_session_heads(const sy_program *program, sy_route_head *out);
 typedef struct sy_session_turn {
     uint32_t program, step;
     const double *times;        /* as of sy_session_timings; NULL: not timed */
+    double begun;               /* their zero, in seconds of the device's clock */
     const sy_route_head *heads; /* where routes are observed */
     uint32_t n_heads;
 } sy_session_turn;
