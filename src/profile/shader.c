@@ -188,7 +188,7 @@ static bool measure(shader_job *j, sy_work_run *run, sy_profile_report *r, sy_pr
     for (uint32_t i = 0; i < p->repeats; i++)
         if (!sy_work_go(run, true, &samples[i], NULL, error))
             return false;
-    return !r->timestamp_bits || sy_samples_describe(samples, p->repeats, &d->time[SY_PROFILE_SERIAL]) || no_memory(error);
+    return !r->timestamp_bits || sy_samples_describe(samples, p->repeats, &d->time[SY_MODE_SERIAL]) || no_memory(error);
 }
 
 static bool describe(shader_job *j, const variant *v, double compile_seconds, sy_profile_report *r, uint32_t at, sy_error *error)
@@ -243,8 +243,8 @@ static bool run_variant(shader_job *j, variant *v, sy_profile_report *r, sy_shad
     sy_work_close(&run);
     sy_profile_program *program = (sy_profile_program *)&r->programs[at];
     *program = (sy_profile_program){.name = d->ops && *d->ops ? d->ops : "shader", .first = at, .n = 1, .turns = 1};
-    program->total[SY_PROFILE_SERIAL] = d->time[SY_PROFILE_SERIAL];
-    program->sum[SY_PROFILE_SERIAL] = d->time[SY_PROFILE_SERIAL].median;
+    program->total[SY_MODE_SERIAL] = d->time[SY_MODE_SERIAL];
+    program->sum[SY_MODE_SERIAL] = d->time[SY_MODE_SERIAL].median;
     r->n_programs = r->n_dispatches = r->n_kernels = at + ok;
     outcome->n_wrong += wrong;
     return ok || sy_fail_context(error, "%s", v->kernel.name);
@@ -286,7 +286,7 @@ static bool describe_run(const shader_job *j, sy_profile_report *r, sy_error *er
     r->device_kind = sy_device_type_text(s->type);
     r->timestamp_bits = j->device->plan->timestamp_bits;
     r->timestamp_period = j->device->plan->timestamp_period;
-    r->measured[SY_PROFILE_SERIAL] = r->timestamp_bits > 0;
+    r->measured[SY_MODE_SERIAL] = r->timestamp_bits > 0;
     r->repeats = p->repeats;
     r->warmups = p->warmups;
     snprintf(text, sizeof text, "%u,%u,%u", p->groups[0] ? p->groups[0] : p->threads[0], p->groups[0] ? p->groups[1] : p->threads[1],
