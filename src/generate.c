@@ -1,5 +1,6 @@
 /* Generating: prompts and seeds become the inputs of the step graph, states become pictures. */
 #include "src/api.h"
+#include "src/run/recording.h"
 #include "src/run/session_private.h" /* sy_seconds */
 
 #include "graph/base/nearest.h"
@@ -276,6 +277,7 @@ static bool generate(sy_pipeline *p, const sy_generate_params *params, owned_res
     sy_result *r = &owned->result;
     watcher w = {.params = params, .start = sy_seconds()};
     if (!write_inputs(p, params, r, &owned->arena, error) ||
+        (params->record && !sy_session_record(p->session, params->record_step, p->model->info.path, params->record, error)) ||
         !sy_session_run(p->session, params->progress ? watch : NULL, &w, error) || !check_end(p, error) ||
         !collect(p, r, &owned->arena, error) || !list_evaluations(p, r, &owned->arena, error))
         return false;

@@ -1,5 +1,6 @@
 /* Running a graph in the text form, or the network of a model file, on named arrays. */
 #include "src/api.h"
+#include "src/run/recording.h"
 #include "src/run/convert.h"
 #include "src/run/session_private.h" /* sy_seconds */
 
@@ -167,6 +168,8 @@ static bool run(sy_context *c, work *w, const char *path, const sy_array *inputs
     for (uint32_t i = 0; i < w->program->n_inputs; i++)
         if (!give(w, &w->program->inputs[i], find_input(inputs, n_inputs, w->program->inputs[i].name), error))
             return false;
+    if (p->record && !sy_session_record(w->session, p->record_step, path, p->record, error))
+        return false;
     if (!sy_session_run(w->session, NULL, NULL, error))
         return false;
     owned->result.seconds = sy_session_get_stats(w->session)->run_seconds;

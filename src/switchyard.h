@@ -259,6 +259,8 @@ typedef struct sy_generate_params {
     uint32_t seed;         /* a picture depends on its own seed and prompt alone, not on its place in the batch */
     const sy_steer *steers; /* n_steers of them; pipelines made with `steering` */
     uint32_t n_steers;
+    const char *record;   /* a file for one step's dispatches with their data, see `switchyard replay`; NULL: none */
+    uint32_t record_step; /* which, from 0 */
     bool (*progress)(void *user, const sy_progress *progress); /* false cancels: SY_ERROR_CANCELLED */
     void *user;
 } sy_generate_params;
@@ -340,6 +342,8 @@ typedef struct sy_graph_params {
     const char *const *columns; /* of the step table the graph reads */
     const float *table;         /* [steps][n_columns] */
     uint32_t n_columns;
+    const char *record;   /* a file for one step's dispatches with their data, see `switchyard replay`; NULL: none */
+    uint32_t record_step; /* which, from 0 */
 } sy_graph_params;
 
 typedef struct sy_graph_result {

@@ -76,6 +76,8 @@ static const char help[] =
     "  --taps NAMES       values to keep of every step, separated by commas, * for any text (\"blocks.*.x,preview\"): "
     "written to\n"
     "                     taps.safetensors in the folder of --out\n"
+    "  --record FILE      the dispatches of one step with their data, for switchyard replay: what a bug report needs in\n"
+    "                     place of the model; --record-step N says which (default 1)\n"
     "  --stats            print what was compiled, moved and waited for\n"
     "  --json             print a machine-readable result on standard output\n"
     "  --quiet            no progress\n"
@@ -97,6 +99,8 @@ typedef struct options {
     const char *tap_names[MOST_TAPS + SY_MAP_TAPS];
     uint32_t n_taps;
     bool stats, json, quiet, list;
+    const char *record;
+    uint32_t record_step;
     sy_cli_settings settings;
     sy_cli_steers steers;
     sy_pipeline_params pipeline;
@@ -198,6 +202,8 @@ static bool parse(int argc, char **argv, options *o, int *status)
         OUT,
         ROUTES,
         TAPS,
+        RECORD,
+        RECORD_STEP,
         STATS,
         JSON,
         QUIET,
@@ -221,6 +227,8 @@ static bool parse(int argc, char **argv, options *o, int *status)
                                           {"out", 1, 0, OUT},
                                           {"routes", 1, 0, ROUTES},
                                           {"taps", 1, 0, TAPS},
+                                          {"record", 1, 0, RECORD},
+                                          {"record-step", 1, 0, RECORD_STEP},
                                           {"stats", 0, 0, STATS},
                                           {"json", 0, 0, JSON},
                                           {"quiet", 0, 0, QUIET},
@@ -287,6 +295,13 @@ static bool parse(int argc, char **argv, options *o, int *status)
             break;
         case TAPS:
             ok = take_taps(o, optarg);
+            break;
+        case RECORD:
+            o->record = optarg;
+            break;
+        case RECORD_STEP:
+            ok = sy_cli_u32(command, "--record-step", optarg, 1, UINT32_MAX, &o->record_step);
+            o->record_step -= ok;
             break;
         case STATS:
             o->stats = true;
@@ -793,6 +808,8 @@ static int work(job *j)
                                  .seed = o->seed,
                                  .steers = o->steers.rules,
                                  .n_steers = o->steers.n,
+                                 .record = o->record,
+                                 .record_step = o->record_step,
                                  .progress = show,
                                  .user = &b};
     status = sy_generate(j->pipeline, &params, &j->result);

@@ -33,6 +33,8 @@ static const char help[] =
     "  --taps NAMES       values to keep of every step, separated by commas, * for any text\n"
     "  --device NAME      part of a device's name, its number in `switchyard devices`, or reference (default: the "
     "best)\n"
+    "  --record FILE      also write the dispatches of step --record-step N (default 1) with their data, for switchyard\n"
+    "                     replay: what a bug report needs in place of the model\n"
     "  --stats            print times\n"
     "  --help             this text\n"
     "\n"
@@ -87,7 +89,7 @@ static bool take_list(const char *option, const char *text, char **copy, const c
 
 static bool parse(int argc, char **argv, options *o, int *status)
 {
-    enum { IN = 256, OUT, LIST, WEIGHTS, BATCH, STEPS, COLUMNS, TABLE, TAPS, DEVICE, STATS, HELP };
+    enum { IN = 256, OUT, LIST, WEIGHTS, BATCH, STEPS, COLUMNS, TABLE, TAPS, DEVICE, RECORD, RECORD_STEP, STATS, HELP };
     static const struct option known[] = {{"in", 1, 0, IN},
                                           {"out", 1, 0, OUT},
                                           {"list", 0, 0, LIST},
@@ -98,6 +100,8 @@ static bool parse(int argc, char **argv, options *o, int *status)
                                           {"table", 1, 0, TABLE},
                                           {"taps", 1, 0, TAPS},
                                           {"device", 1, 0, DEVICE},
+                                          {"record", 1, 0, RECORD},
+                                          {"record-step", 1, 0, RECORD_STEP},
                                           {"stats", 0, 0, STATS},
                                           {"help", 0, 0, HELP},
                                           {0, 0, 0, 0}};
@@ -136,6 +140,13 @@ static bool parse(int argc, char **argv, options *o, int *status)
             break;
         case DEVICE:
             o->params.device = optarg;
+            break;
+        case RECORD:
+            o->params.record = optarg;
+            break;
+        case RECORD_STEP:
+            ok = sy_cli_u32(command, "--record-step", optarg, 1, UINT32_MAX, &o->params.record_step);
+            o->params.record_step -= ok;
             break;
         case STATS:
             o->stats = true;

@@ -29,6 +29,8 @@ struct sy_work_run {
     VkFence fence;
     VkQueryPool queries;
     uint64_t *ticks;
+    bool *written; /* by buffer: some dispatch writes it */
+    bool filled;   /* once */
 };
 
 static bool begin(sy_work_run *r, sy_error *error)
@@ -121,8 +123,9 @@ bool sy_work_read(sy_work_run *r, uint32_t buffer, uint64_t offset, uint64_t byt
 bool sy_work_reset(sy_work_run *r, sy_error *error)
 {
     for (uint32_t i = 0; i < r->w->n_buffers; i++)
-        if (!put(r, &r->buffers[i], r->w->buffers[i].data, r->w->buffers[i].bytes, error))
+        if ((!r->filled || r->written[i]) && !put(r, &r->buffers[i], r->w->buffers[i].data, r->w->buffers[i].bytes, error))
             return sy_fail_context(error, "buffer \"%s\"", r->w->buffers[i].name);
+    r->filled = true;
     return true;
 }
 
@@ -226,6 +229,7 @@ static bool write_sets(sy_work_run *r, uint32_t index, sy_error *error)
         const sy_work_binding *b = x->bindings;
         while (b->set != want->set || b->binding != want->binding) /* it is there: sy_work_fits */
             b++;
+        r->written[b->buffer] = r->written[b->buffer] || !want->read_only;
         VkDescriptorBufferInfo buffer = {r->buffers[b->buffer].handle, b->offset, b->bytes};
         VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                       .dstSet = r->sets[index][want->set],
@@ -285,9 +289,10 @@ sy_work_run *sy_work_open(sy_vk_device *device, const sy_work *work, double *com
                            .buffers = calloc((size_t)work->n_buffers + 1, sizeof *r->buffers),
                            .kernels = calloc((size_t)work->n_kernels + 1, sizeof *r->kernels),
                            .sets = calloc((size_t)work->n_dispatches + 1, sizeof *r->sets),
+                           .written = calloc((size_t)work->n_buffers + 1, sizeof *r->written),
                            .ticks = calloc(2 * (size_t)work->n_dispatches + 1, sizeof *r->ticks)};
     }
-    if (!r || !r->buffers || !r->kernels || !r->sets || !r->ticks) {
+    if (!r || !r->buffers || !r->kernels || !r->sets || !r->ticks || !r->written) {
         sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for dispatches");
         sy_work_close(&r);
         return NULL;
@@ -390,5 +395,6 @@ void sy_work_close(sy_work_run **run)
     free(r->sets);
     free(r->views);
     free(r->ticks);
+    free(r->written);
     free(r);
 }
