@@ -75,6 +75,17 @@ sy_tuning *sy_api_tuning(sy_context *context, const sy_vk_device *device, sy_err
 bool sy_api_compile(sy_context *context, const sy_vk_device *device, const sy_graph *graph,
                     const sy_compile_params *wishes, sy_program **program, sy_error *error);
 
+/* One submission of copies on a session's device, waited for; what they wrote can then be read by the host. */
+struct sy_device_session;
+typedef struct sy_api_copy_of {
+    VkBuffer from, to;
+    VkBufferCopy what;
+} sy_api_copy_of;
+bool sy_api_copy(struct sy_device_session *session, const sy_api_copy_of *copies, uint32_t n, sy_error *error);
+/* Opens a route from the words that a device left, checking every number. */
+bool sy_api_open_route(const char *name, const sy_type *type, const uint32_t *words, uint64_t bytes, sy_arena *arena,
+                       sy_route_step *step, sy_error *error);
+
 /* Writes the inputs that steer routes, for a pipeline that has them; else there must be no rules. */
 bool sy_api_steer(const sy_pipeline *pipeline, const sy_generate_params *params, sy_error *error);
 

@@ -226,11 +226,8 @@ static bool make_copies(sy_kept *kept, const sy_pipeline *p, sy_error *error)
     return true;
 }
 
-/* One submission in the session's own pool, waited for. */
-static bool copy_all(sy_kept *kept, const sy_pipeline *p, sy_error *error)
+bool sy_api_copy(sy_device_session *d, const sy_api_copy_of *copies, uint32_t n, sy_error *error)
 {
-    const buffers from = {.session = p->session};
-    sy_device_session *d = p->session->state;
     struct VolkDeviceTable *vk = &d->device->vk;
     VkCommandBuffer commands;
     uint64_t value;
@@ -247,17 +244,28 @@ static bool copy_all(sy_kept *kept, const sy_pipeline *p, sy_error *error)
         sy_record_barrier(d, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
                           VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT,
                           VK_ACCESS_TRANSFER_READ_BIT);
-        for (uint32_t i = 0; i < kept->n; i++) {
-            const sy_vk_buffer *source = buffer_of(&from, i / SY_SPACE_BUFFERS, i % SY_SPACE_BUFFERS);
-            VkBufferCopy copy = {.size = source->size};
-            if (source->size)
-                vk->vkCmdCopyBuffer(commands, source->handle, kept->copies[i].handle, 1, &copy);
-        }
+        for (uint32_t i = 0; i < n; i++)
+            vk->vkCmdCopyBuffer(commands, copies[i].from, copies[i].to, 1, &copies[i].what);
+        sy_record_barrier(d, commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
+                          VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
         ok = sy_vk_check(vk->vkEndCommandBuffer(commands), error, "recording copies") &&
              sy_submit(d, &commands, 1, &value, error) && sy_submit_wait(d, value, error);
     }
     vk->vkFreeCommandBuffers(d->device->handle, d->commands, 1, &commands);
     return ok;
+}
+
+static bool copy_all(sy_kept *kept, const sy_pipeline *p, sy_error *error)
+{
+    const buffers from = {.session = p->session};
+    sy_api_copy_of *list = sy_arena_array(&kept->arena, (size_t)kept->n + 1, sizeof *list);
+    uint32_t n = 0;
+    for (uint32_t i = 0; list && i < kept->n; i++) {
+        const sy_vk_buffer *source = buffer_of(&from, i / SY_SPACE_BUFFERS, i % SY_SPACE_BUFFERS);
+        if (source->size)
+            list[n++] = (sy_api_copy_of){source->handle, kept->copies[i].handle, {.size = source->size}};
+    }
+    return list ? sy_api_copy(p->session->state, list, n, error) : no_memory(error);
 }
 
 static bool keep(const sy_pipeline *p, sy_kept *kept, sy_error *error)

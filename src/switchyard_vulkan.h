@@ -101,6 +101,11 @@ typedef struct sy_history {
 /* Of the run that the pipeline makes or made last; valid as long as the pipeline. */
 sy_status sy_pipeline_history(sy_pipeline *pipeline, const sy_history **history);
 
+/* Reads back the routes of the first `evaluations` of them and writes them as .safetensors, in the form in which
+ * `switchyard generate --routes` does: per route "NAME.counts" i32[evaluations], and, one evaluation behind another,
+ * "NAME.rows", "NAME.targets" i32 and "NAME.weights" f32. Waits for the device. */
+sy_status sy_history_save_routes(sy_pipeline *pipeline, uint32_t evaluations, const char *path);
+
 /* A copy on the device of a finished (or cancelled) run, with memory of its own; waits for it. Fails with
  * SY_ERROR_OUT_OF_MEMORY and the numbers where it does not fit. It may outlive the pipeline, not the context. */
 typedef struct sy_kept sy_kept;

@@ -42,19 +42,18 @@ bool sy_api_array(const sy_session_result *r, sy_arena *arena, sy_array *array, 
 }
 
 /* The words come from a device: every number in them is checked before it is believed. */
-static bool open_route(const sy_session_result *r, const uint32_t *words, sy_arena *arena, sy_route_step *step,
-                       sy_error *error)
+bool sy_api_open_route(const char *name, const sy_type *type, const uint32_t *words, uint64_t bytes, sy_arena *arena,
+                       sy_route_step *step, sy_error *error)
 {
-    sy_route_layout at = sy_route_layout_of(&r->type);
-    int32_t rows = r->type.dim[SY_ROUTE_ROWS], targets = r->type.dim[SY_ROUTE_TARGETS],
-            slots = r->type.dim[SY_ROUTE_SLOTS];
-    if (r->bytes < 4 * (uint64_t)at.indirect)
-        return sy_fail(error, SY_CODE_INTERNAL, "route \"%s\" is kept in %llu bytes, too few", r->name,
-                       (unsigned long long)r->bytes);
+    sy_route_layout at = sy_route_layout_of(type);
+    int32_t rows = type->dim[SY_ROUTE_ROWS], targets = type->dim[SY_ROUTE_TARGETS], slots = type->dim[SY_ROUTE_SLOTS];
+    if (bytes < 4 * (uint64_t)at.indirect)
+        return sy_fail(error, SY_CODE_INTERNAL, "route \"%s\" is kept in %llu bytes, too few", name,
+                       (unsigned long long)bytes);
     uint32_t n = words[at.count];
     if (n > (uint32_t)slots)
         return sy_fail(error, SY_CODE_DEVICE,
-                       "route \"%s\" came back with %u slots of %d: the device computed it wrongly", r->name, n, slots);
+                       "route \"%s\" came back with %u slots of %d: the device computed it wrongly", name, n, slots);
     int32_t *row = sy_arena_array(arena, (size_t)n + 1, sizeof *row),
             *target = sy_arena_array(arena, (size_t)n + 1, sizeof *target);
     float *weight = sy_arena_array(arena, (size_t)n + 1, sizeof *weight);
@@ -66,8 +65,8 @@ static bool open_route(const sy_session_result *r, const uint32_t *words, sy_are
     for (uint32_t i = 0; i < n; i++)
         if (row[i] < 0 || row[i] >= rows || target[i] < 0 || target[i] >= targets)
             return sy_fail(error, SY_CODE_DEVICE,
-                           "route \"%s\" came back with row %d to target %d: the device computed it wrongly", r->name,
-                           row[i], target[i]);
+                           "route \"%s\" came back with row %d to target %d: the device computed it wrongly", name, row[i],
+                           target[i]);
     *step = (sy_route_step){.n_slots = n, .row = row, .target = target, .weight = weight};
     return true;
 }
@@ -136,7 +135,8 @@ static bool tap_of(const tap *t, sy_arena *arena, sy_tap_result *out, sy_error *
     }
     for (uint32_t i = 0; i < first->n_slices; i++) {
         const sy_session_result *r = slice_of(t, i);
-        if (r && !open_route(r, (const uint32_t *)(const void *)data_of(r, i), arena, &steps[i], error))
+        if (r && !sy_api_open_route(r->name, &r->type, (const uint32_t *)(const void *)data_of(r, i), r->bytes, arena, &steps[i],
+                                    error))
             return false;
     }
     return true;

@@ -3,10 +3,14 @@
 #include "tests/check.h"
 #include "tests/run/help_draw.h"
 
+#include "graph/base/file.h"
+#include "src/picture/maps.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 static sy_context *context;
 static sy_model *model;
@@ -229,6 +233,24 @@ static void check_preview(const reader *r, const sy_result *result)
     CHECK_SAY(sqrt(off / norm) < 1e-5, "the last estimate is off by %g", sqrt(off / norm));
 }
 
+/* The file of a history is that of the run's own routes, byte by byte. */
+static void check_saved(sy_pipeline *live, const sy_result *wanted)
+{
+    char own[] = "/tmp/sy-routes-XXXXXX", other[] = "/tmp/sy-routes-XXXXXX";
+    int files[2] = {mkstemp(own), mkstemp(other)};
+    sy_error error = {0};
+    size_t sizes[2] = {0};
+    REQUIRE(files[0] >= 0 && files[1] >= 0);
+    close(files[0]), close(files[1]);
+    CHECK_OK(sy_history_save_routes(live, UINT32_MAX, own));
+    CHECK_SAY(sy_map_save(other, wanted, &error), "%s", error.message);
+    char *bytes[2] = {sy_file_load(own, 1 << 26, &sizes[0], &error), sy_file_load(other, 1 << 26, &sizes[1], &error)};
+    CHECK(bytes[0] && bytes[1] && sizes[0] > 1000 && sizes[0] == sizes[1] && !memcmp(bytes[0], bytes[1], sizes[0]));
+    free(bytes[0]), free(bytes[1]);
+    CHECK(sy_history_save_routes(live, 1, "/nonesuch/routes.safetensors") == SY_ERROR_NOT_FOUND);
+    unlink(own), unlink(other);
+}
+
 typedef struct run_case {
     const char *name;
     sy_pipeline_params params;
@@ -272,6 +294,7 @@ static void test_case(const run_case *c)
            1e3 * along.longest);
     CHECK(along.early > 0);
 
+    check_saved(live, wanted);
     CHECK_OK(sy_history_keep(live, &kept));
     sy_result *other = NULL; /* what is kept is not the run after it */
     sy_generate_params apple = {.prompts = prompts + 1, .n_prompts = 1};
