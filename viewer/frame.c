@@ -212,7 +212,7 @@ void frame_loop(app *a)
     while (!a->quit) {
         double left = a->last_frame + interval - window_time();
         const bool scripted = a->script && !script_ended(a->script);
-        double wait = a->redraw || gui_events_waiting() ? 0 : pending || a->animated ? fmax(left, 0.001) : scripted ? 0.02 : -1;
+        double wait = a->redraw || gui_events_waiting() ? 0 : pending || a->animated || scripted ? fmax(left, 0.001) : -1;
         bool input = window_events(a->window, wait);
         window_facts facts = window_look(a->window);
         a->quit = a->quit || facts.closing;
@@ -234,7 +234,7 @@ void frame_loop(app *a)
         if (a->run.phase == ENGINE_RUNNING)
             a->times.running += window_time() - waited_from;
         waited_from = window_time();
-        bool due = (pending || a->animated) && window_time() - a->last_frame >= interval;
+        bool due = (pending || a->animated || scripted) && window_time() - a->last_frame >= interval;
         if (!facts.width) { /* minimised: the engine must not wait for frames */
             if (!look_at_engine(a))
                 judge(a);

@@ -12,10 +12,13 @@ static void edge(const char *name, float x, float y, float width, float height, 
 {
     gui_region_begin(name, x, y, width, height, false);
     gui_area(name, width, height);
-    if (gui_hovered() || gui_active()) {
+    const bool over = gui_hovered() || gui_active();
+    const float line = over ? gui_px(3) : fmaxf(1, floorf(gui_scale()));
+    const float mx = floorf(x + (width - line) / 2), my = floorf(y + (height - line) / 2);
+    if (over)
         gui_cursor_set(across ? GUI_RESIZE_ACROSS : GUI_RESIZE_DOWN);
-        gui_draw_filled(x, y, x + width, y + height, gui_active() ? GUI_ACCENT : GUI_LINE, 0);
-    }
+    gui_draw_filled(across ? mx : x, across ? y : my, across ? mx + line : x + width, across ? y + height : my + line,
+                    gui_active() ? GUI_ACCENT : GUI_LINE, 0);
     if (gui_active())
         *size += (across ? gui_mouse_moved().x : gui_mouse_moved().y) * direction / gui_scale();
     gui_region_end();

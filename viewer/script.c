@@ -122,8 +122,10 @@ bool script_step(script *s, app *a)
     script_result result = command_of(line->words[0])->run(a, line, why, sizeof why);
     if (result == SCRIPT_WRONG)
         snprintf(s->error, sizeof s->error, "%s:%d: %s", s->path, line->number, why);
-    s->next += result == SCRIPT_DONE;
-    s->frame = a->times.frames;
+    if (result == SCRIPT_DONE) {
+        s->next++;
+        s->frame = a->times.frames;
+    }
     return result != SCRIPT_DONE;
 }
 
