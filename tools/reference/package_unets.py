@@ -3,6 +3,7 @@ U-Net (unet), FreeU (diffusers), PLADIS (entmax), SCEdit (scepter). Used by pack
 
 Each function gives {name: (theirs, ours)} of a fixture.
 """
+import importlib.machinery
 import logging
 import sys
 import types
@@ -32,10 +33,22 @@ class Unused(types.ModuleType):
         return torch.nn.Identity
 
 
-try:
-    import timm.layers  # noqa: F401
-except (ImportError, RuntimeError):
-    sys.modules |= {name: Unused(name) for name in ("timm", "timm.layers", "timm.models", "timm.models.swin_transformer")}
+class WithoutTimm:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] == "timm":
+            return importlib.machinery.ModuleSpec(name, WithoutTimm, is_package=True)
+
+    @staticmethod
+    def create_module(spec):
+        return Unused(spec.name)
+
+    @staticmethod
+    def exec_module(module):
+        pass
+
+
+sys.meta_path.insert(0, WithoutTimm)
 from physicsnemo.diffusion import preconditioners  # noqa: E402
 from physicsnemo.models.diffusion_unets import dhariwal_unet, song_unet  # noqa: E402
 
