@@ -88,6 +88,8 @@ sy_value sy_histogram(sy_graph *g, sy_value x, int32_t n);
 
 sy_value sy_route_top_k(sy_graph *g, sy_value scores, int32_t k, bool renormalise);
 sy_value sy_route_expert_choice(sy_graph *g, sy_value scores, int32_t k, int32_t group_rows);
+/* The same, but pairs of row and target where first i32[T,E] is 1, elsewhere 0, come before all others. */
+sy_value sy_route_expert_choice_first(sy_graph *g, sy_value scores, sy_value first, int32_t k, int32_t group_rows);
 sy_value sy_route_split(sy_graph *g, sy_value route, sy_value mask, int32_t target, int32_t targets);
 sy_value sy_route_capacity(sy_graph *g, sy_value route, int32_t capacity, int32_t group_rows, bool choice_major);
 sy_value sy_route_build(sy_graph *g, sy_value rows, sy_value targets, sy_value weights, int32_t n_rows,

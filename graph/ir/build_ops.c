@@ -84,15 +84,17 @@ sy_value sy_histogram(sy_graph *g, sy_value x, int32_t n)
     return sy_graph_add(g, SY_OP_HISTOGRAM, &x, 1, &a, NULL, NULL);
 }
 
-/* A producer by scores; of a steered graph with the input that steers it. */
-static sy_value by_scores(sy_graph *g, sy_op op, sy_value scores, const sy_attributes *a)
+/* A producer by scores, with what steers it always, or 0; of a steered graph also with the input that does. */
+static sy_value by_scores(sy_graph *g, sy_op op, sy_value scores, sy_value always, const sy_attributes *a)
 {
-    sy_value args[2] = {scores, 0};
+    sy_value args[2] = {scores, always};
     if (g->steered && scores && scores < g->n_nodes && g->nodes[scores].type.rank == 2) {
         const int32_t rows = g->nodes[scores].type.dim[0], targets = g->nodes[scores].type.dim[1];
         char name[SY_MAX_NAME + 1];
         snprintf(name, sizeof name, SY_STEER_NAME "%s.%dx%d", g->scope, rows, targets);
         args[1] = sy_input(g, name, SY_T(SY_I32, rows, targets));
+        if (always) /* twice: the input's -1 does not undo it */
+            args[1] = sy_add(g, args[1], sy_add(g, always, always));
     }
     return sy_graph_add(g, op, args, args[1] ? 2 : 1, a, NULL, NULL);
 }
@@ -100,13 +102,19 @@ static sy_value by_scores(sy_graph *g, sy_op op, sy_value scores, const sy_attri
 sy_value sy_route_top_k(sy_graph *g, sy_value scores, int32_t k, bool renormalise)
 {
     sy_attributes a = {.k = k, .renormalise = renormalise};
-    return by_scores(g, SY_OP_ROUTE_TOP_K, scores, &a);
+    return by_scores(g, SY_OP_ROUTE_TOP_K, scores, 0, &a);
 }
 
 sy_value sy_route_expert_choice(sy_graph *g, sy_value scores, int32_t k, int32_t group_rows)
 {
     sy_attributes a = {.k = k, .group_rows = group_rows};
-    return by_scores(g, SY_OP_ROUTE_EXPERT_CHOICE, scores, &a);
+    return by_scores(g, SY_OP_ROUTE_EXPERT_CHOICE, scores, 0, &a);
+}
+
+sy_value sy_route_expert_choice_first(sy_graph *g, sy_value scores, sy_value first, int32_t k, int32_t group_rows)
+{
+    sy_attributes a = {.k = k, .group_rows = group_rows};
+    return by_scores(g, SY_OP_ROUTE_EXPERT_CHOICE, scores, first, &a);
 }
 
 sy_value sy_route_split(sy_graph *g, sy_value route, sy_value mask, int32_t target, int32_t targets)

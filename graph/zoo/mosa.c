@@ -9,8 +9,9 @@
  *
  * Tensors: token_emb.weight, blocks.N.{norm1, norm2}.{weight, bias}, blocks.N.mosa.{r.0.weight, QKV.W [h, D, 3 d],
  * O.W [h, d, D]} (names of the authors' layer), blocks.N.dense.{qkv, proj} (absent: no dense heads),
- * blocks.N.mlp.{fc1, fc2}, norm, head.weight. Metadata: switchyard.sequence_length (512), .sparsity (16), .dense_heads.
- * The authors' option to take the first token always is not built. */
+ * blocks.N.mlp.{fc1, fc2}, norm, head.weight. Metadata: switchyard.sequence_length (512), .sparsity (16), .dense_heads,
+ * .include_first (0; 1: every head takes the first token and the k - 1 best of the others, weights as ever: the authors'
+ * option for language models, whose attention puts what it has no use for on the first token). */
 #include "graph/zoo/networks.h"
 
 #include <math.h>
@@ -21,6 +22,7 @@ enum { MAX_WIDTH = 1 << 14, MAX_DEPTH = 256, MAX_TOKENS = 1 << 16, MAX_HEADS = 1
 typedef struct mosa {
     sy_graph *g;
     int32_t batch, tokens, vocabulary, width, depth, heads, head_width, picked, dense_heads, hidden;
+    int32_t include_first; /* 0 or 1 */
     sy_dtype dtype;
 } mosa;
 
@@ -36,6 +38,7 @@ static bool configure(mosa *m, const struct sy_safetensors *file, sy_error *erro
         !sy_zoo_shape(file, "blocks.0.mlp.fc1.weight", 2, fc1, error) ||
         !sy_zoo_metadata_int(file, "sequence_length", 2, MAX_TOKENS, &m->tokens, error) ||
         !sy_zoo_metadata_int(file, "sparsity", 1, MAX_TOKENS, &sparsity, error) ||
+        !sy_zoo_metadata_int(file, "include_first", 0, 1, &m->include_first, error) ||
         (dense && !sy_zoo_metadata_int(file, "dense_heads", 1, MAX_HEADS, &m->dense_heads, error)))
         return false;
     m->vocabulary = embedding[0];
@@ -60,6 +63,20 @@ static sy_value of_slots(const mosa *m, sy_value x, sy_value route)
     return sy_reshape(m->g, sy_route_gather(m->g, x, route), SY_T(SY_F32, m->heads, m->batch, m->picked));
 }
 
+/* Which tokens a head takes: r[N T, heads] -> a route. */
+static sy_value chosen(const mosa *m, sy_value r)
+{
+    sy_graph *g = m->g;
+    int32_t rows = m->batch * m->tokens;
+    if (!m->include_first)
+        return sy_route_expert_choice(g, r, m->picked, m->tokens);
+    double one = 1;
+    sy_value position = sy_iota(g, SY_T(SY_I32, m->batch, m->tokens, 1), 1);
+    sy_value first = sy_binary(g, SY_OP_LESS, position, sy_const_of(g, SY_T(SY_I32, 1), &one, 1));
+    first = sy_broadcast(g, sy_reshape(g, first, SY_T(SY_I32, rows, 1)), SY_T(SY_I32, rows, m->heads));
+    return sy_route_expert_choice_first(g, r, first, m->picked, m->tokens);
+}
+
 /* The sparse heads: u f32[N T, width] -> the same. Slots lie head by head, sample by sample, in order of position. */
 static sy_value sparse(const mosa *m, sy_value u)
 {
@@ -67,7 +84,7 @@ static sy_value sparse(const mosa *m, sy_value u)
     int32_t d = m->head_width, rows = m->batch * m->tokens, slots = m->heads * m->batch * m->picked;
     sy_scope_push(g, "mosa");
     sy_value r = sy_unary(g, SY_OP_SIGMOID, sy_linear(g, u, "r.0", m->heads, false, m->dtype));
-    sy_value route = sy_route_expert_choice(g, r, m->picked, m->tokens);
+    sy_value route = chosen(m, r);
     sy_value w = sy_param(g, "QKV.W", SY_T(m->dtype, m->heads, m->width, 3 * d));
     sy_value qkv = sy_grouped_matmul(g, u, w, route, true, false), part[3];
     qkv = sy_reshape(g, qkv, SY_T(SY_F32, m->heads, m->batch, m->picked, 3 * d));

@@ -81,6 +81,17 @@ static void test_steered(void)
     g->steered = true;
     sy_route_expert_choice(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), 1, 4);
     route_is("experts steered", g, (content){p, steer}, "0: 1 0.6 | 1: 0 0.3 | 2: 1 0.3");
+    for (int also = 0; also < 2; also++) { /* row 0 always, whatever else steers: its weights stay its scores */
+        static const double away[] = {-1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, -1};
+        g = graph();
+        g->steered = also;
+        sy_value row = sy_iota(g, SY_T(SY_I32, 4, 3), 0), one = sy_cast(g, sy_const(g, 1), SY_I32);
+        sy_value first = sy_binary(g, SY_OP_LESS, row, one);
+        sy_route_expert_choice_first(g, sy_input(g, "scores", SY_T(SY_F32, 4, 3)), first, 2, 4);
+        route_is("row 0 first", g, (content){p, away},
+                 also ? "0: 0 0.5, 2 0.7 | 1: 0 0.3, 2 0.2 | 2: 0 0.2, 1 0.3"
+                      : "0: 0 0.5, 2 0.7 | 1: 0 0.3, 2 0.2 | 2: 0 0.2, 3 0.7");
+    }
 }
 
 static void test_capacity(void)

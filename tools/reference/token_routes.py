@@ -1,7 +1,7 @@
 """Language models whose heads choose tokens, one head and one cluster at a time, in f64: MoSA (arXiv 2505.00315) and the
 Routing Transformer (arXiv 2003.05997), from the papers and what the public code does.
 
-    python tools/reference/token_routes.py        writes mosa, routing_transformer
+    python tools/reference/token_routes.py        writes mosa, mosa_first, routing_transformer
 """
 import math
 
@@ -51,9 +51,10 @@ class Picker:
 
 
 class Mosa(Picker):
-    def __init__(self, w, heads, sparsity, dense_heads):
+    """include_first: token 0 and the best of the others, one fewer."""
+    def __init__(self, w, heads, sparsity, dense_heads, include_first):
         self.w, self.heads, self.sparsity, self.dense_heads = w, heads, sparsity, dense_heads
-        self.routes = {}
+        self.include_first, self.routes, self.unasked = include_first, {}, 0
 
     def sparse(self, name, u):
         """One sequence u[T, D]."""
@@ -61,7 +62,12 @@ class Mosa(Picker):
         r = torch.sigmoid(u @ w[name + ".r.0.weight"].T)
         route = torch.full_like(r, math.nan)
         for h in range(self.heads):
-            picks = self.best(r[:, h], min(max(len(u) // self.sparsity, 2), len(u)))
+            k = min(max(len(u) // self.sparsity, 2), len(u))
+            if self.include_first:
+                self.unasked += 0 not in r[:, h].argsort(descending=True)[:k]
+                picks = [0] + [1 + t for t in self.best(r[1:, h], k - 1)]
+            else:
+                picks = self.best(r[:, h], k)
             q, k, v = (u[picks] @ w[name + ".QKV.W"][h]).chunk(3, -1)
             d, at = q.shape[1], torch.tensor(picks)
             q, k = rope(q, picks, d // 2), rope(k, picks, d // 2)
@@ -154,7 +160,7 @@ def tokens_of(seed, length):
     return torch.randint(0, VOCABULARY, (2, length), generator=generator)
 
 
-def mosa():
+def mosa(name, include_first):
     length, depth, heads, dense_heads, d, sparsity = 24, 2, 5, 2, 8, 4
     layout = {"token_emb.weight": (VOCABULARY, WIDTH)} | affine("norm", WIDTH) | {"head.weight": (VOCABULARY, WIDTH)}
     for i in range(depth):
@@ -168,13 +174,14 @@ def mosa():
     def make(seed):
         w = fixture.draw_all(layout, seed)
         w["token_emb.weight"] = fixture.draw((VOCABULARY, WIDTH), f"{seed} tokens")
-        net, tokens = Mosa(w, heads, sparsity, dense_heads), tokens_of(seed, length)
+        net, tokens = Mosa(w, heads, sparsity, dense_heads, include_first), tokens_of(seed, length)
         y = net(tokens, depth)
-        return net.margin, (w, tokens, y, net.routes)
+        return net.margin if bool(net.unasked) == include_first else 0, (w, tokens, y, net.routes)
 
     w, tokens, y, routes = fixture.clear_seed(make, 5e-4)
-    fixture.save("mosa", w, {"tokens": tokens}, {"logits": y}, routes,
-                 {"architecture": "mosa", "sequence_length": length, "sparsity": sparsity, "dense_heads": dense_heads})
+    fixture.save(name, w, {"tokens": tokens}, {"logits": y}, routes,
+                 {"architecture": "mosa", "sequence_length": length, "sparsity": sparsity, "dense_heads": dense_heads}
+                 | ({"include_first": 1} if include_first else {}))
 
 
 def routing_transformer():
@@ -210,5 +217,6 @@ def routing_transformer():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    mosa()
+    mosa("mosa", False)
+    mosa("mosa_first", True)
     routing_transformer()
