@@ -46,7 +46,7 @@ typedef struct sy_kernel {
                                 of the place, read only), instead of a storage buffer. 0 unless limits.texel_elements. */
 } sy_kernel;
 
-enum { SY_PUSH_WORDS = 32 };
+enum { SY_PUSH_WORDS = 32, SY_BASE_WORDS = 3 };
 
 typedef struct sy_dispatch {
     uint32_t kernel;
@@ -112,6 +112,7 @@ typedef struct sy_program {
     uint32_t n_step_columns;
     uint64_t space_bytes[SY_SPACE_COUNT][SY_SPACE_BUFFERS]; /* size of each buffer of each space; 0: not used */
     sy_program_stats stats;
+    bool conditional; /* as it was compiled: the last SY_BASE_WORDS push words of every kernel are the first workgroup, x y z */
     const sy_pass_time *passes; /* what compiling cost, pass by pass */
     uint32_t n_passes;
 } sy_program;
@@ -129,6 +130,8 @@ typedef struct sy_compile_params {
     uint64_t cache_bytes;            /* its bound; 0: 64 MiB */
     const char *print_after;         /* pass name or "all": its text form goes to `print` */
     sy_text *print;
+    bool conditional;                /* it will run where a value on the device says so: kernels add a first workgroup to the
+                                        index of theirs, so that a dispatch sized on the device can be given in parts */
     bool no_fusion;                  /* every op its own dispatch: to compare with */
     bool no_spirv;                   /* stop after planning: statistics and text only */
 } sy_compile_params;

@@ -97,11 +97,14 @@ static bool compile_programs(sy_pipeline *p, sy_vk_device *device, const sy_pipe
                                  .taps = optional_taps(params, &arena),
                                  .n_taps = params->n_taps + 1};
     bool ok = compile.taps || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the names of taps");
-    for (uint32_t i = 0; ok && i < p->sampling.n_programs; i++)
+    for (uint32_t i = 0; ok && i < p->sampling.n_programs; i++) {
+        compile.conditional = p->sampling.programs[i].condition != NULL;
         ok = sy_api_compile(context, device, p->sampling.programs[i].graph, &compile, &p->programs[i], error) ||
              sy_fail_context(error, "compiling %s", p->model->config.architecture);
+    }
     sy_arena_free(&arena);
     compile.n_taps = 0;
+    compile.conditional = false;
     return ok && (sy_api_compile(context, device, p->sampling.init, &compile, &p->init, error) ||
                   sy_fail_context(error, "compiling the first noise"));
 }

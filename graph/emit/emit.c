@@ -60,11 +60,18 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
                        group->local_size[0], group->local_size[1], group->local_size[2]);
         for (uint32_t i = 0; i < group->n_inputs + group->n_outputs + 1; i++)
             write_binding(&gen, &text, i);
+        uint32_t base = gen.n_push;
+        gen.n_push += plan->params->conditional ? SY_BASE_WORDS : 0;
         if (gen.n_push)
             sy_text_add(&text, "layout(push_constant) uniform Push {");
         for (uint32_t i = 0; i < gen.n_push; i++)
             sy_text_printf(&text, " uint w%u;", i);
         sy_text_add(&text, gen.n_push ? " } push;\n\n" : "\n");
+        if (plan->params->conditional) /* templates know of no parts: the index is another for all of them */
+            sy_text_printf(&text,
+                           "uvec3 workgroup() { return gl_WorkGroupID + uvec3(push.w%u, push.w%u, push.w%u); }\n"
+                           "#define gl_WorkGroupID workgroup()\n\n",
+                           base, base + 1, base + 2);
         if (strstr(main.data, "f16")) /* sy_f16…, sy_bf16… */
             ok = sy_template_expand("load.glsl", "all", NULL, 0, &text, error);
         if (ok && (gen.math || gen.philox))

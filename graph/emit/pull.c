@@ -106,7 +106,7 @@ static sy_ix push_offset(sy_gen *gen, int binding, int64_t elements)
     uint32_t value = (uint32_t)(elements % 4 ? elements : elements / 4), factor = elements % 4 ? 1 : 4, i = 0;
     while (i < gen->n_push && (gen->push[i] != value || gen->push_binding[i] != (uint32_t)binding * 8 + factor))
         i++;
-    if (i == SY_PUSH_WORDS)
+    if (i == SY_PUSH_WORDS - (gen->plan->params->conditional ? SY_BASE_WORDS : 0))
         return sy_ix_const(gen->ix, elements);
     if (i == gen->n_push) {
         gen->push[i] = value;

@@ -215,6 +215,7 @@ bool sy_pass_program(sy_plan *plan, sy_error *error)
     program->kernels = plan->kernels;
     program->n_kernels = plan->n_kernels;
     program->stats = plan->stats;
+    program->conditional = plan->params->conditional;
     memcpy(program->space_bytes, plan->space_bytes, sizeof program->space_bytes);
     program->graph = plan->graph;
     plan->graph = NULL;

@@ -204,6 +204,19 @@ static bool load(sy_device_session *d, sy_error *error)
     return sy_upload_end(&upload, ok ? error : NULL) && ok;
 }
 
+/* Before loading: the sizes of parts are loaded where a condition decides over them. */
+static bool plan_segments(sy_device_session *d, sy_error *error)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < SY_PROGRAMS; i++) {
+        sy_program_objects *o = &d->objects[i];
+        bool whole = o->condition && !o->program->conditional;
+        ok = !o->program || sy_segments_plan(o->program, sy_segments_bound(d), whole, &d->session->arena, &o->segments,
+                                             &o->n_segments, error);
+    }
+    return ok;
+}
+
 static bool make_queue_objects(sy_device_session *d, sy_error *error)
 {
     sy_vk_device *v = d->device;
@@ -272,7 +285,7 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
     s->stats.pipeline_cache_hit = d->cache.loaded > 0;
     if (!share(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) ||
-        !sy_marks_create(d, error) || !load(d, error))
+        !sy_marks_create(d, error) || !plan_segments(d, error) || !load(d, error))
         return false;
     s->input_memory = d->staging.mapped;
     s->results = d->readback.mapped;

@@ -148,7 +148,8 @@ void sy_record_barrier(sy_device_session *d, VkCommandBuffer commands, VkPipelin
 /* Programs with a condition: what they need, at the head of the first segment, and in place of a dispatch. */
 bool sy_gate_create(sy_device_session *d, sy_upload *upload, sy_error *error);
 bool sy_gate_record(sy_device_session *d, uint32_t program, VkCommandBuffer commands, sy_error *error);
-void sy_gate_dispatch(sy_device_session *d, uint32_t program, uint32_t index, VkCommandBuffer commands);
+void sy_gate_dispatch(sy_device_session *d, uint32_t program, uint32_t index, const sy_segment *segment,
+                      VkCommandBuffer commands);
 void sy_gate_destroy(sy_device_session *d);
 bool sy_record_commands(sy_device_session *d, sy_error *error);
 bool sy_record_again(sy_device_session *d, sy_error *error); /* all command buffers; the device must be idle */

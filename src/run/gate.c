@@ -1,5 +1,6 @@
 /* Programs that run where a value on the device says so. Every direct dispatch of such a program becomes an indirect
- * one: its size stands in a buffer twice, once as it is and once as the device reads it. At the head of the program one
+ * one: its size stands in a buffer twice, once as it is and once as the device reads it. So does the size of every part
+ * of a dispatch that is given in parts; where a part begins is among its push words (sy_program.conditional). At the head of the program one
  * small kernel copies the sizes or writes zeros, by the condition. Dispatches that are sized by a route need nothing of
  * the sort: the route is built by a dispatch of the same program, so a zero put at the head of the program in the place
  * where its size will be stays there if the program does not run. (Arena memory is dead between programs.) */
@@ -14,9 +15,10 @@ enum {
     GROUP = 64 /* invocations of gate.comp */
 };
 
+/* Three a dispatch, and three a segment, which are the size of a part if it is one. */
 static uint32_t words_of(const sy_program_objects *o)
 {
-    return 3 * o->program->n_dispatches;
+    return 3 * (o->program->n_dispatches + o->n_segments);
 }
 
 static bool check_indirect(const sy_program *p, sy_error *error)
@@ -36,6 +38,8 @@ static bool fill_sizes(sy_device_session *d, sy_program_objects *o, sy_upload *u
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the sizes of dispatches");
     for (uint32_t i = 0; i < o->program->n_dispatches; i++)
         memcpy(words + 3 * i, o->program->dispatches[i].groups, 3 * sizeof *words);
+    for (uint32_t i = 0; i < o->n_segments; i++)
+        memcpy(words + 3 * (o->program->n_dispatches + i), o->segments[i].count, 3 * sizeof *words);
     if (!sy_vk_buffer_create(d->device, SY_MEMORY_DEVICE, 8 * (uint64_t)n + 4, "sizes of dispatches", &o->gate, error))
         return false;
     d->session->stats.device_bytes += o->gate.size;
@@ -106,10 +110,11 @@ bool sy_gate_record(sy_device_session *d, uint32_t which, VkCommandBuffer c, sy_
     return true;
 }
 
-void sy_gate_dispatch(sy_device_session *d, uint32_t which, uint32_t index, VkCommandBuffer c)
+void sy_gate_dispatch(sy_device_session *d, uint32_t which, uint32_t index, const sy_segment *segment, VkCommandBuffer c)
 {
     const sy_program_objects *o = &d->objects[which];
-    d->device->vk.vkCmdDispatchIndirect(c, o->gate.handle, 4 * ((VkDeviceSize)words_of(o) + 3 * index));
+    uint32_t entry = segment->part ? o->program->n_dispatches + (uint32_t)(segment - o->segments) : index;
+    d->device->vk.vkCmdDispatchIndirect(c, o->gate.handle, 4 * ((VkDeviceSize)words_of(o) + 3 * entry));
 }
 
 void sy_gate_destroy(sy_device_session *d)

@@ -121,10 +121,8 @@ bool sy_record_objects(sy_device_session *d, uint32_t which, sy_error *error)
     bool *in_parts = sy_arena_array(arena, p->n_kernels + 1, sizeof *in_parts);
     if (!in_parts)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
-    if (!sy_segments_plan(p, sy_segments_bound(d), o->condition != NULL, arena, &o->segments, &o->n_segments, error))
-        return false;
     for (uint32_t i = 0; i < o->n_segments; i++)
-        if (o->segments[i].part)
+        if (o->segments[i].part && !o->condition)
             in_parts[p->dispatches[o->segments[i].first].kernel] = true;
     sy_pipelines pipelines = {p->kernels, in_parts, p->n_kernels, o->set_layouts, o->layouts, o->pipelines};
     return sy_pipelines_make(d, &pipelines, error) && make_sets(d, which, error);
@@ -225,14 +223,17 @@ static bool record_dispatch(sy_device_session *d, uint32_t which, uint32_t index
         vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[index],
                                 0, NULL);
+    uint32_t push[SY_PUSH_WORDS];
+    memcpy(push, dispatch->push, sizeof push);
+    if (o->condition && segment->part)
+        memcpy(push + k->push_words - SY_BASE_WORDS, segment->base, sizeof segment->base);
     if (k->push_words)
-        vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words,
-                               dispatch->push);
-    if (segment->part) {
+        vk->vkCmdPushConstants(c, o->layouts[dispatch->kernel], VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * k->push_words, push);
+    if (o->condition && (segment->part || !dispatch->indirect)) {
+        sy_gate_dispatch(d, which, index, segment, c);
+    } else if (segment->part) {
         const uint32_t *base = segment->base, *count = segment->count;
         vk->vkCmdDispatchBase(c, base[0], base[1], base[2], count[0], count[1], count[2]);
-    } else if (o->condition && !dispatch->indirect) {
-        sy_gate_dispatch(d, which, index, c);
     } else if (dispatch->indirect) {
         VkBuffer buffer;
         VkDeviceSize offset;

@@ -3,8 +3,9 @@
  * nothing of each other beyond a kernel's own shared memory, so a dispatch may be given to the device box by box.
  *
  * An indirect dispatch that is cut is given box by box over its static bound; its kernel ends at once in workgroups
- * past what the device counted (sy_dispatch.indirect says that it must). Programs with a condition are cut between
- * dispatches only: all their sizes are read from device memory, which cannot say where a box begins. */
+ * past what the device counted (sy_dispatch.indirect says that it must). Programs with a condition
+ * read all their sizes from device memory, which cannot say where a box begins: their kernels are told by push words if
+ * they were compiled so (sy_compile_params.conditional); else such programs are cut between dispatches only. */
 #include "src/run/device_session.h"
 
 #include <math.h>

@@ -88,9 +88,12 @@ static bool compile(work *w, sy_vk_device *device, sy_error *error)
                                 .n_taps = 3,
                                 .no_spirv = !device,
                                 .cache_directory = getenv("XDG_CACHE_HOME")};
-    for (uint32_t i = 0; i < w->sampling.n_programs; i++)
+    for (uint32_t i = 0; i < w->sampling.n_programs; i++) {
+        params.conditional = w->sampling.programs[i].condition != NULL;
         if (!(w->programs[i] = sy_compile(w->sampling.programs[i].graph, &params, error)))
             return false;
+    }
+    params.conditional = false;
     params.n_taps = 0;
     w->init = sy_compile(w->sampling.init, &params, error);
     return w->init != NULL;
@@ -101,6 +104,9 @@ static bool make_session(work *w, sy_vk_device *device, const sy_safetensors *fi
     sy_session_program programs[SY_SAMPLING_PROGRAMS];
     const sy_sampling *s = &w->sampling;
     float *table = sy_sampling_table(s);
+    bool conditional = false; /* then every dispatch is given in as many parts as it has workgroups */
+    for (uint32_t i = 0; i < s->n_programs; i++)
+        conditional |= s->programs[i].condition != NULL;
     for (uint32_t i = 0; i < s->n_programs; i++)
         programs[i] = (sy_session_program){w->programs[i], s->programs[i].condition, s->programs[i].same_step};
     sy_session_params params = {.device = device,
@@ -113,7 +119,8 @@ static bool make_session(work *w, sy_vk_device *device, const sy_safetensors *fi
                                 .table = table,
                                 .columns = sy_sampler_columns,
                                 .n_columns = SY_SAMPLER_COLUMN_COUNT,
-                                .n_steps = s->n_rows};
+                                .n_steps = s->n_rows,
+                                .slice_seconds = conditional ? 4e-9 : 0};
     w->session = table ? sy_session_create(&params, error) : NULL;
     free(table);
     return w->session != NULL;
