@@ -385,6 +385,8 @@ typedef struct sy_profile_params {
     bool measure_roofs;        /* anew, even where those of this device and driver are known */
     bool (*progress)(void *user, const char *what, uint32_t done, uint32_t total); /* false cancels */
     void *user;
+    const char *record;        /* as in sy_generate_params */
+    uint32_t record_step;
 } sy_profile_params;
 
 /* Inputs of a graph are noise. A device without timestamps gives a profile that says so and has host times only. On

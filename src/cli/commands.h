@@ -24,6 +24,7 @@ enum {
     X(settings, "list the settings of generate and compare")                                                           \
     X(run, "run any graph in the text form on .npy arrays")                                                            \
     X(profile, "say where the time of a model or a graph goes, dispatch by dispatch")                                   \
+    X(replay, "run a recorded step again, on any device, and compare")                                                 \
     X(compile, "show what the compiler makes of a graph or a model")                                                   \
     X(tune, "find the fastest variant of each kernel on this device")                                                   \
     X(systems, "list the published systems, which of them run, and what proves it")                                    \

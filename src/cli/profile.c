@@ -1,5 +1,6 @@
 /* switchyard profile: where the time of a model or a graph goes, dispatch by dispatch. */
 #include "src/cli/commands.h"
+#include "src/cli/profile_shader.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ static const char command[] = "profile";
 static const char help[] =
     "usage: switchyard profile [FILE] [OPTIONS]\n"
     "       switchyard profile --compare BEFORE.json AFTER.json [--bound X%]\n"
+    "       switchyard profile SHADER.comp|.glsl|.spv --groups X,Y,Z [OPTIONS]   any shader: see profile x.comp --help\n"
     "\n"
     "Times every dispatch of FILE by the device's timestamps, and says what its work allows on this device: FILE is a\n"
     ".safetensors model or folder (default: the one that comes with Switchyard), which is sampled, or a graph in the text form.\n"
@@ -23,6 +25,7 @@ static const char help[] =
     "  --trace FILE         for chrome://tracing or ui.perfetto.dev\n"
     "  --html FILE          a page with charts: time by layer, roofline, memory, load of experts\n"
     "  --dump DIR           GLSL, SPIR-V and disassembly of every kernel\n"
+    "  --record FILE        the dispatches of one step with their data, for switchyard replay; --record-step N (default 1)\n"
     "  --roofs              measure the device's roofs anew, even where they are known\n"
     "  --device NAME        part of a device's name, or its number in `switchyard devices` (default: the best)\n"
     "  --quiet              no table\n"
@@ -79,12 +82,12 @@ static bool take_precision(const char *text, sy_precision *precision)
 }
 
 enum {
-    MODE = 256, REPEAT, ROWS, JSON, TRACE, HTML, DUMP, ROOFS, DEVICE, QUIET, COUNT, STEPS, GUIDANCE, PRECISION, SET, PROMPT, LABEL, SEED,
+    MODE = 256, REPEAT, ROWS, JSON, TRACE, HTML, DUMP, RECORD, RECORD_STEP, ROOFS, DEVICE, QUIET, COUNT, STEPS, GUIDANCE, PRECISION, SET, PROMPT, LABEL, SEED,
     BATCH, WEIGHTS, COMPARE, BOUND, HELP
 };
 static const struct option known[] = {
     {"mode", 1, 0, MODE}, {"repeat", 1, 0, REPEAT}, {"rows", 1, 0, ROWS}, {"json", 1, 0, JSON}, {"trace", 1, 0, TRACE}, {"html", 1, 0, HTML},
-    {"dump", 1, 0, DUMP}, {"roofs", 0, 0, ROOFS}, {"device", 1, 0, DEVICE}, {"quiet", 0, 0, QUIET}, {"count", 1, 0, COUNT},
+    {"dump", 1, 0, DUMP}, {"record", 1, 0, RECORD}, {"record-step", 1, 0, RECORD_STEP}, {"roofs", 0, 0, ROOFS}, {"device", 1, 0, DEVICE}, {"quiet", 0, 0, QUIET}, {"count", 1, 0, COUNT},
     {"steps", 1, 0, STEPS}, {"guidance", 1, 0, GUIDANCE}, {"precision", 1, 0, PRECISION}, {"set", 1, 0, SET}, {"prompt", 1, 0, PROMPT},
     {"label", 1, 0, LABEL}, {"seed", 1, 0, SEED}, {"batch", 1, 0, BATCH}, {"weights", 1, 0, WEIGHTS}, {"compare", 0, 0, COMPARE},
     {"bound", 1, 0, BOUND}, {"help", 0, 0, HELP}, {0, 0, 0, 0}};
@@ -94,6 +97,14 @@ static bool take_run_option(int option, options *o)
     switch (option) {
     case DEVICE:
         o->pipeline.device = optarg;
+        return true;
+    case RECORD:
+        o->params.record = optarg;
+        return true;
+    case RECORD_STEP:
+        if (!sy_cli_u32(command, "--record-step", optarg, 1, UINT32_MAX, &o->params.record_step))
+            return false;
+        o->params.record_step--;
         return true;
     case COUNT:
         return sy_cli_u32(command, "--count", optarg, 1, 1024, &o->pipeline.count);
@@ -239,6 +250,9 @@ static int profile(const options *o, sy_context *context)
 
 int sy_command_profile(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (sy_cli_is_shader(argv[i]))
+            return sy_cli_profile_shader(argc, argv);
     options o = {.bound = 0.05, .rows = 40};
     int status;
     if (parse(argc, argv, &o, &status)) {

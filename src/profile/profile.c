@@ -1,5 +1,6 @@
 /* The public side of profiling: from a file to a report, and from a report to what people and programs read. */
 #include "src/profile/target.h"
+#include "src/run/recording.h"
 
 #include "graph/base/file.h"
 #include "src/profile/facts.h"
@@ -57,6 +58,8 @@ static bool keep_sources(const sy_profile_target *t, sy_profile_report *r, sy_er
 static bool profile(sy_context *c, const char *path, const sy_profile_params *p, sy_profile_target *t, sy_profile_report *r, sy_error *error)
 {
     if (!sy_profile_target_open(c, path, p, t, r, error) || !describe_device(t->device, r, error))
+        return false;
+    if (p->record && !sy_session_record(t->session, p->record_step, path, p->record, error))
         return false;
     sy_measure_params m = {.session = t->session,
                            .programs = t->programs,

@@ -2,6 +2,7 @@
 
 #include "graph/base/file.h"
 #include "graph/emit/spirv.h"
+#include "src/profile/measure.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -93,8 +94,12 @@ static bool make_variant(shader_job *j, uint32_t index, variant *v, sy_error *er
     for (uint32_t i = 0; i < j->n_swept && n < sizeof text; i++) {
         const sy_shader_constant *c = &j->shader->constants[j->swept[i].constant];
         double value = constant_value(c, v->values[i]);
-        if (*c->name)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s=%g", i ? " " : "", c->name, value);
+        const char *name = c->name;
+        for (int axis = 0; !*name && axis < 3; axis++)
+            if (j->shader->local_constant[axis] == j->swept[i].constant)
+                name = (const char *[]){"local_size_x", "local_size_y", "local_size_z"}[axis];
+        if (*name)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s=%g", i ? " " : "", name, value);
         else
             n += (size_t)snprintf(text + n, sizeof text - n, "%s%u=%g", i ? " " : "", c->id, value);
     }
@@ -209,10 +214,11 @@ static bool describe(shader_job *j, const variant *v, double compile_seconds, sy
                              .bindings = j->shader->n_resources,
                              .push_bytes = (uint32_t)j->shader->push.bytes,
                              .spirv_bytes = (uint32_t)(4 * j->n_words),
-                             .instructions = j->shader->n_instructions,
-                             .arithmetic = SY_ROOF_F32,
                              .facts = fact,
                              .n_facts = 1};
+    if (!sy_spirv_facts(j->words, j->n_words, &r->arena, k))
+        return no_memory(error);
+    memcpy(k->local, v->local, sizeof k->local); /* as specialised */
     d->name = name;
     d->layer = name;
     d->ops = sy_arena_string(&r->arena, v->text);

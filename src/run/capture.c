@@ -299,6 +299,7 @@ static bool prepare(capture *c, uint32_t step, const char *what, sy_error *error
                                         .commandPool = d->commands,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
+    const char *file = strrchr(what, '/'); /* folders are nobody's business who gets the file */
     c->buffers = calloc(MOST_BUFFERS, sizeof *c->buffers);
     c->json = cJSON_CreateObject();
     for (uint32_t i = 0; i < SY_PROGRAMS; i++)
@@ -306,7 +307,7 @@ static bool prepare(capture *c, uint32_t step, const char *what, sy_error *error
             return no_memory(error);
     if (!c->buffers || !cJSON_AddNumberToObject(c->json, "version", SY_RECORDING_VERSION) || !cJSON_AddStringToObject(c->json, "made_by", "switchyard") ||
         !cJSON_AddStringToObject(c->json, "device", s->name) || !cJSON_AddStringToObject(c->json, "driver", s->driver_info) ||
-        !cJSON_AddStringToObject(c->json, "what", what) || !cJSON_AddNumberToObject(c->json, "step", step) ||
+        !cJSON_AddStringToObject(c->json, "what", file && file[1] ? file + 1 : what) || !cJSON_AddNumberToObject(c->json, "step", step) ||
         !(c->kernels = cJSON_AddArrayToObject(c->json, "kernels")) || !(c->dispatches = cJSON_AddArrayToObject(c->json, "dispatches")))
         return no_memory(error);
     list_buffers(c);

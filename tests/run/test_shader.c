@@ -143,10 +143,10 @@ static void test_device(sy_vk_device *d)
     REQUIRE(r && sy_shader_profile(d, &p, r, &outcome, &log, &error));
     CHECK(outcome.n_variants == 6 && r->n_dispatches == 6 && r->n_programs == 6);
     CHECK_SAY(outcome.n_wrong == 3 && r->n_notes == 3, "%u wrong, %u notes", outcome.n_wrong, r->n_notes); /* those with GAIN=3 */
-    CHECK_TEXT(r->dispatches[1].ops, "0=1 GAIN=3");
+    CHECK_TEXT(r->dispatches[1].ops, "local_size_x=1 GAIN=3");
     CHECK(r->dispatches[2].groups[0] == 7 && r->dispatches[4].groups[0] == 2 && r->kernels[4].local[0] == 64);
     CHECK(r->dispatches[0].n_counters == 1 && r->dispatches[0].counters[0].value == 0 && r->dispatches[1].counters[0].value > 0.1);
-    CHECK(r->n_notes && strstr(r->notes[0], "WRONG: mine.comp 0=1 GAIN=3: \"Y\" differs from y.npy"));
+    CHECK(r->n_notes && strstr(r->notes[0], "WRONG: mine.comp local_size_x=1 GAIN=3: \"Y\" differs from y.npy"));
     sy_report_destroy(&r);
 
     specs[0] = "0=4,1000000"; /* what does not fit is left out of a sweep */
