@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 6, MOST_BUFFERS = 2, COPIES = 3, EMPTIES = 48, FOLD = 32768 };
+enum { RUNS = 4, MOST_BUFFERS = 2, COPIES = 3, EMPTIES = 48, FOLD = 32768 };
 
 typedef struct rig {
     sy_vk_device *device;
