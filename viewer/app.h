@@ -55,6 +55,7 @@ typedef struct app {
     char device[256];        /* wished for: name, "" the best */
     char device_shown[256];  /* the one there is */
     bool reopen;             /* open the stage anew before the next frame */
+    bool wait_for_user;      /* and begin nothing then */
 
     engine *engine;
     engine_state run;       /* as of this frame */
@@ -70,6 +71,7 @@ typedef struct app {
     bool focus_prompt; /* the keyboard goes there in the next frame */
     uint32_t redraw;   /* frames still to be drawn though nothing happens */
     bool animated;     /* something moves by itself: about twelve frames a second */
+    float centre_x, centre_width; /* of the region in the middle, pixels */
     double started, last_frame, last_began;
     frame_times times;
 } app;

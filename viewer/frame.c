@@ -33,9 +33,11 @@ static bool look_at_engine(app *a)
     }
     if (a->run.phase == ENGINE_FAILED && a->run.model && strcmp(a->run.model_path, a->request.model) != 0)
         a->request = a->request_before; /* that model could not be opened: the one before stays */
-    if (a->run.status == SY_ERROR_DEVICE_LOST && a->run.phase == ENGINE_FAILED)
+    if (a->run.status == SY_ERROR_DEVICE_LOST && a->run.phase == ENGINE_FAILED) {
+        snprintf(a->g.error, sizeof a->g.error, "%.500s", a->run.message);
         a->g.lost = true;
-    return true;
+    }
+    return !a->g.lost;
 }
 
 static void build(app *a, double seconds)
@@ -144,9 +146,9 @@ static bool show(app *a, frame_slot *s, double event_time)
 static void judge(app *a)
 {
     if (a->g.lost) {
-        app_complain(a, false, "The device was lost: %s. It has been opened again; generate starts the run anew.",
-                     *a->g.error ? a->g.error : a->run.message);
-        a->reopen = true;
+        app_complain(a, false, "The device was lost and has been opened again. Generate starts the run anew.\n%s",
+                     a->g.error);
+        a->reopen = a->wait_for_user = true; /* the run itself may be what it was lost by */
     } else if (*a->g.error) {
         app_complain(a, false, "Drawing failed: %s.", a->g.error);
         a->swapchain.stale = true;

@@ -451,6 +451,21 @@ void gui_region_end(void)
     ImGui::End();
 }
 
+void gui_notice_begin(const char *name, float x, float y, float width, float height, uint32_t stripe)
+{
+    ImGui::SetNextWindowPos(ImVec2(x, y));
+    ImGui::SetNextWindowSize(ImVec2(width, height));
+    ImGui::PushStyleColor(ImGuiCol_WindowBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
+    ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 1);
+    ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(18 * g->scale, 12 * g->scale));
+    ImGui::Begin(name, nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings);
+    ImGui::PopStyleVar(2);
+    ImGui::PopStyleColor();
+    ImGui::PushClipRect(ImVec2(x, y), ImVec2(x + width, y + height), false);
+    drawing()->AddRectFilled(ImVec2(x, y), ImVec2(x + 5 * g->scale, y + height), stripe);
+    ImGui::PopClipRect();
+}
+
 void gui_modal_open(const char *name)
 {
     ImGui::OpenPopup(name);

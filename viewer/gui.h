@@ -144,6 +144,8 @@ gui_cursor gui_cursor_wanted(void);
 /* A region fixed at a place of the window: begin always returns and must be ended. */
 void gui_region_begin(const char *name, float x, float y, float width, float height, bool padded);
 void gui_region_end(void);
+/* One that lies over all regions, with a ground and a stripe of that colour at its left; ended as a region. */
+void gui_notice_begin(const char *name, float x, float y, float width, float height, uint32_t stripe);
 void gui_modal_open(const char *name);
 bool gui_modal_begin(const char *name, float width, float height); /* if true: gui_modal_end */
 void gui_modal_close(void);

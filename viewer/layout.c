@@ -85,11 +85,12 @@ void layout_build(app *a)
     const float width = (float)a->width / gui_scale(), height = (float)a->height / gui_scale();
     a->animated = false;
     keys_apply(a);
-    l->left = limit(l->left, 200, width * 0.35f);
-    l->right = limit(l->right, 200, width * 0.45f);
-    l->bottom = limit(l->bottom, 60, height * 0.5f);
-    const float gap = gui_px(EDGE), x1 = gui_px(l->left), x2 = (float)a->width - gui_px(l->right);
-    const float y = (float)a->height - gui_px(l->bottom), full = (float)a->width, tall = (float)a->height;
+    /* What is remembered stays as it is where the window is too small for it. */
+    float left_size = limit(l->left, 220, width * 0.35f), right_size = limit(l->right, 160, width - left_size - 300);
+    float bottom_size = limit(l->bottom, 60, height * 0.5f);
+    const float sizes[] = {left_size, right_size, bottom_size};
+    const float gap = gui_px(EDGE), x1 = gui_px(left_size), x2 = (float)a->width - gui_px(right_size);
+    const float y = (float)a->height - gui_px(bottom_size), full = (float)a->width, tall = (float)a->height;
     gui_region_begin("left", 0, 0, x1, tall, true);
     left(a);
     gui_region_end();
@@ -102,9 +103,14 @@ void layout_build(app *a)
     gui_region_begin("bottom", x1 + gap, y, full - x1 - gap, tall - y, true);
     bottom(a);
     gui_region_end();
-    edge("edge left", x1, 0, gap, tall, &l->left, 1, true);
-    edge("edge right", x2 - gap, 0, gap, y - gap, &l->right, -1, true);
-    edge("edge bottom", x1 + gap, y - gap, full - x1 - gap, gap, &l->bottom, -1, false);
+    edge("edge left", x1, 0, gap, tall, &left_size, 1, true);
+    edge("edge right", x2 - gap, 0, gap, y - gap, &right_size, -1, true);
+    edge("edge bottom", x1 + gap, y - gap, full - x1 - gap, gap, &bottom_size, -1, false);
+    l->left = left_size != sizes[0] ? left_size : l->left;
+    l->right = right_size != sizes[1] ? right_size : l->right;
+    l->bottom = bottom_size != sizes[2] ? bottom_size : l->bottom;
+    a->centre_x = x1 + gap;
+    a->centre_width = x2 - x1 - 2 * gap;
     panel_banner(a);
     panel_help(a);
 }

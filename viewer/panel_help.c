@@ -1,6 +1,8 @@
 /* All keys and what the mouse does, over everything; and the banner of errors. */
 #include "viewer/panels.h"
 
+#include <math.h>
+
 static const char *const mouse[][2] = {
     {"Click", "pick a patch: its experts, what it attends to"},
     {"Drag", "pick a region"},
@@ -87,14 +89,11 @@ void panel_banner(app *a)
     if (!text || (text == s->note && dismissed == s->run))
         return;
     const bool warning = *a->banner ? a->banner_is_warning : text == s->note;
-    const float x = gui_px(a->look.left) + gui_px(20), width = (float)a->width - x - gui_px(a->look.right) - gui_px(20);
-    const float height = gui_px(110);
-    gui_region_begin("banner", x, gui_px(14), width, height, true);
-    gui_draw_filled(x, gui_px(14), x + width, gui_px(14) + height, GUI_PANEL, gui_px(5));
-    gui_draw_rectangle(x, gui_px(14), x + width, gui_px(14) + height, warning ? GUI_WARNING : GUI_ERROR, gui_px(5),
-                       gui_px(1.5f));
+    const float margin = gui_px(14), x = a->centre_x + margin, height = gui_px(120);
+    const float width = fminf(fmaxf(a->centre_width - 2 * margin, gui_px(420)), (float)a->width - x - margin);
+    gui_notice_begin("banner", x, margin, width, height, warning ? GUI_WARNING : GUI_ERROR);
     gui_child_begin("message", 0, -gui_row_height(), false);
-    gui_text_wrapped(warning ? GUI_WARNING : GUI_ERROR, "%s", text);
+    gui_text_wrapped(GUI_TEXT_COLOUR, "%s", text);
     gui_child_end();
     if (gui_button("Dismiss", 0)) {
         a->banner[0] = 0;

@@ -45,8 +45,9 @@ void app_model_opened(app *a)
     char *prompt = a->request.prompt;
     if (!*prompt && (m->n_prompts || m->classes))
         snprintf(prompt, sizeof a->request.prompt, "%s", m->n_prompts ? m->prompts[0] : "0");
-    if (a->window && !a->script && a->run.phase == ENGINE_IDLE && (*prompt || (!m->n_words && !m->text)))
+    if (a->window && !a->script && !a->wait_for_user && a->run.phase == ENGINE_IDLE && (*prompt || (!m->n_words && !m->text)))
         app_generate(a);
+    a->wait_for_user = false;
 }
 
 void app_open_model(app *a, const char *path)
