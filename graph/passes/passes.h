@@ -11,6 +11,7 @@ bool sy_pass_simplify(sy_plan *plan, sy_error *error);
 bool sy_pass_merge_matmuls(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_routes(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_rows(sy_plan *plan, sy_error *error);
+bool sy_pass_winograd(sy_plan *plan, sy_error *error);
 bool sy_pass_lower_norms(sy_plan *plan, sy_error *error);
 bool sy_pass_split_weights(sy_plan *plan, sy_error *error);
 bool sy_pass_hoist(sy_plan *plan, sy_error *error);

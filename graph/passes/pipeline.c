@@ -18,6 +18,8 @@ const sy_pass sy_passes[] = {
      SY_STAGE_LOWERED},
     {"lower_rows", "sorts, long scans and large top_k become steps whose loops are short", sy_pass_lower_rows,
      SY_STAGE_LOWERED},
+    {"winograd", "large 3x3 convolutions become products of fewer multiplications, on CPU drivers", sy_pass_winograd,
+     SY_STAGE_LOWERED},
     {"lower_norms", "statistics of group norms become row ops, or ride with what makes the tensor", sy_pass_lower_norms,
      SY_STAGE_LOWERED},
     {"simplify_lowered", "simplify once more, what lowering made", sy_pass_simplify, SY_STAGE_LOWERED},

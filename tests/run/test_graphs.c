@@ -215,8 +215,23 @@ static void test_norms(sy_vk_device *device)
         }
 }
 
+/* 3x3 convolutions that CPU drivers make by fewer multiplications (winograd.c): as wide as they get in U-Nets, and a block of
+ * them, so that what rounding does is seen behind it. */
+static sy_graph *wide(int32_t images, int32_t side, int32_t channels, bool block)
+{
+    sy_graph *g = sy_graph_create("wide");
+    sy_value x = sy_input(g, "x", SY_T(SY_F32, images, side, side, channels));
+    if (block)
+        sy_output(g, "y", help_block(g, x, "block", channels, sy_input(g, "t", SY_T(SY_F32, 1, 20))));
+    else
+        sy_output(g, "y", sy_conv_layer(g, x, "conv", channels, 3, 1, 1, true, SY_F32));
+    return g;
+}
+
 static void test(sy_vk_device *device)
 {
+    run_both(device, wide(1, 16, 256, false), false, 5e-6, "wide convolution");
+    run_both(device, wide(2, 16, 96, true), false, 5e-6, "block of wide convolutions");
     test_norms(device);
     run_both(device, long_rows(70001), false, 1e-5, "long rows");
     run_both(device, early_route(), true, 1e-6, "early route");
