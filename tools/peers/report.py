@@ -3,6 +3,7 @@
 BEGIN, END = "<!-- peers: written by tools/peers/compare.py -->", "<!-- peers: end -->"
 ON_DRIVER = ("ncnn", "ggml")
 ON_CPU = ("pytorch", "onnxruntime")
+THREADS = {"wall": "{} threads each, wall time", "processor": "{} thread each, processor time"}
 TITLES = {"ncnn": "ncnn", "ggml": "ggml", "pytorch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 
 
@@ -75,7 +76,7 @@ def table(result):
         rows.append("| " + " | ".join(cells + [cell(row, p) for p in ON_DRIVER + ON_CPU] + [verdict(row)]) + " |")
     spreads = [p["spread"] for row in result["rows"] for p in row["parties"].values()]
     versions = "; ".join(v for v in result["versions"].values() if v)
-    told = [f"{result['date']}, {result['machine']}, {result['threads']} threads each: {versions}. "
+    told = [f"{result['date']}, {result['machine']}, {THREADS[result['clock']].format(result['threads'])}: {versions}. "
             f"Medians of up to {result['rounds']} rounds through all parties; half of what lies between the quartiles is at most "
             f"{100 * max(spreads, default=0):.0f} % of a median, typically {100 * sorted(spreads)[len(spreads) // 2]:.0f} %. "
             f"Load of the machine {result['load_before']:.1f} before, {result['load_after']:.1f} after."]

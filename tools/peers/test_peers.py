@@ -59,6 +59,9 @@ class Samples(unittest.TestCase):
         compare.check_means(row, {"switchyard": 1.0, "ncnn": 1.04, "ggml": 2.0, "pytorch": math.nan})
         self.assertEqual(set(row["parties"]), {"switchyard", "ncnn", "pytorch"})
         self.assertIn("something else", row["missing"]["ggml"])
+        row["kind"] = "attention"
+        compare.check_means(row, {"switchyard": 1.0, "ncnn": 1.2})
+        self.assertIn("ncnn", row["parties"])
 
     def test_work_is_counted(self):
         by_kind = {c.kind: c for c in cases.CASES}
@@ -72,12 +75,13 @@ class Table(unittest.TestCase):
     def result(self):
         row = row_of(switchyard=0.002, ncnn=0.05, pytorch=0.001)
         row["goals"], row["missing"] = {"ncnn": 2}, {"ggml": "peers_ggml: No such file or directory"}
-        return {"date": "2026-11-23", "machine": "2 cores", "threads": 2, "rounds": 7, "load_before": 1.0, "load_after": 2.0,
+        return {"date": "2026-11-23", "machine": "2 cores", "threads": 2, "clock": "wall", "rounds": 7, "load_before": 1.0, "load_after": 2.0,
                 "versions": {"switchyard": "device: x", "ggml": ""}, "rows": [row]}
 
     def test_row(self):
         text = report.table(self.result())
         self.assertIn("| work | 2.0 ms | - | 25 x (n=1) | - | 0.50 x (n=1) | - | 2 x ncnn: yes |", text)
+        self.assertIn("2 threads each, wall time: device: x.", text)
         self.assertIn("No figure of ggml (any row): peers_ggml: No such file or directory.", text)
 
     def test_only_what_is_between_the_markers_changes(self):
