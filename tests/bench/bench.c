@@ -282,12 +282,18 @@ static int model(bench *b)
     return bench_model_goals(b, model_path);
 }
 
+static int restart(bench *b)
+{
+    (void)b; /* contexts open devices of their own */
+    return bench_restart(model_path);
+}
+
 static const struct {
     const char *name;
     int (*run)(bench *b);
 } all[] = {{"matmul", bench_matmul}, {"attention", bench_attention}, {"moe", bench_moe},     {"conv", bench_conv},
            {"routes", bench_routes}, {"steps", bench_steps},         {"marks", bench_marks}, {"model", model},
-           {"peers", bench_peers}};
+           {"peers", bench_peers},   {"restart", restart}};
 
 int main(int argc, char **argv)
 {
@@ -303,7 +309,8 @@ int main(int argc, char **argv)
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors] | peers\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors] |\n"
+                    "                        restart [FILE.safetensors] | peers\n"
                     "peers reads what to time from its input: it is one party of tools/peers/compare.py.\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"
                     "With SY_BENCH_PROCESSOR_TIME set, processor time instead of wall time: for a CPU driver with one thread\n"

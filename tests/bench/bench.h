@@ -78,5 +78,6 @@ int bench_steps(bench *b);
 int bench_marks(bench *b);
 int bench_model_goals(bench *b, const char *path);
 int bench_peers(bench *b);
+int bench_restart(const char *path);
 
 #endif
