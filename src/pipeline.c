@@ -41,6 +41,8 @@ static void describe(sy_pipeline *p, double compile_seconds, double load_seconds
                                  .programs = p->sampling.n_programs,
                                  .run_flops = run_flops(p),
                                  .shared_bytes = session->shared_bytes,
+                                 .reused_bytes = session->reused_bytes,
+                                 .pipelines = session->pipelines,
                                  .dispatches = s->dispatches,
                                  .dispatches_unfused = s->dispatches_unfused,
                                  .kernels = s->kernels,
@@ -142,6 +144,7 @@ static bool create(sy_pipeline *p, const sy_pipeline_params *params, sy_error *e
                                  .history = params->history,
                                  .told = "run.each",
                                  .slice_seconds = slice_seconds,
+                                 .reuse = params->reuse ? params->reuse->session : NULL,
                                  .loading = params->loading,
                                  .context = params->user,
                                  .timings = params->timings ? SY_TIMING_OVERLAP : SY_TIMING_NONE};

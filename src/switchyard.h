@@ -180,6 +180,9 @@ typedef struct sy_pipeline_params {
     uint32_t n_settings;
     bool history;           /* taps stay on the device, for who draws them (switchyard_vulkan.h); sy_result has none */
     uint64_t history_bytes; /* of device memory, at most; 0: half of what is free */
+    sy_pipeline *reuse;     /* what it has on the device (weights of the same model, kernels on the same device) is used
+                               again where it is equal, so that little is uploaded and compiled; it goes on working, and
+                               either may be destroyed first. NULL: none */
     double slice_seconds;   /* submissions take no longer, as far as can be told from what they took before, and two are
                                in flight, so that others who use the queue wait for no more; 0: 0.02 with history where
                                the queue is shared, else no such bound; negative: none */
@@ -196,6 +199,8 @@ typedef struct sy_pipeline_info {
     sy_precision precision;
     uint32_t programs;      /* that make up the steps: guided and unguided, whole and cached … */
     double run_flops;       /* of a run in which every evaluation runs */
+    uint64_t reused_bytes;  /* of weights that were on the device already */
+    uint32_t pipelines;     /* kernels that the driver was given; others were there */
     uint64_t shared_bytes;  /* of weights that several programs use and that are stored once all the same */
     /* the compiled step; of several programs, of the one with most work */
     uint32_t dispatches, dispatches_unfused, kernels, kernels_compiled, kernels_cached, barriers, submissions_per_step;

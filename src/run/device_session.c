@@ -43,7 +43,7 @@ bool sy_locate(const sy_device_session *d, uint32_t which, const sy_place *place
     case SY_SPACE_WEIGHT:
         ok = sy_shared_find(&d->shared, p, which, place, &weight);
         if (ok) {
-            *buffer = d->weight[weight.buffer].handle;
+            *buffer = d->weight[weight.buffer]->buffer.handle;
             *offset = weight.offset;
         }
         break;
@@ -119,21 +119,6 @@ static uint64_t wanted_bytes(const sy_device_session *d)
     return total;
 }
 
-static bool share(sy_device_session *d, sy_error *error)
-{
-    const sy_program *programs[SY_PROGRAMS];
-    sy_session_stats *stats = &d->session->stats;
-    for (int i = 0; i < SY_PROGRAMS; i++)
-        programs[i] = d->objects[i].program;
-    if (!sy_share_weights(programs, SY_PROGRAMS, d->device->plan->limits.allocation_bytes, &d->session->arena,
-                          &d->shared, error))
-        return false;
-    for (int b = 0; b < SY_SPACE_BUFFERS; b++)
-        stats->weight_bytes += d->shared.bytes[b];
-    stats->shared_bytes = d->shared.saved;
-    return true;
-}
-
 static bool make_buffers(sy_device_session *d, sy_error *error)
 {
     sy_session *s = d->session;
@@ -150,11 +135,10 @@ static bool make_buffers(sy_device_session *d, sy_error *error)
                                     &o->output[b], error))
                 return false;
         }
-        if (!make(d, SY_MEMORY_DEVICE, d->shared.bytes[b], "weights", &d->weight[b], error) ||
-            !make(d, SY_MEMORY_DEVICE, arena_bytes(d, b), "arena", &d->arena[b], error))
+        if (!make(d, SY_MEMORY_DEVICE, arena_bytes(d, b), "arena", &d->arena[b], error))
             return false;
     }
-    return make(d, SY_MEMORY_DEVICE, s->state_bytes, "states", &d->state, error) &&
+    return sy_weights_make(d, error) && make(d, SY_MEMORY_DEVICE, s->state_bytes, "states", &d->state, error) &&
            make(d, SY_MEMORY_DEVICE, s->input_bytes, "inputs", &d->input, error) &&
            make(d, SY_MEMORY_DEVICE, step_bytes(d), "step", &d->step, error) &&
            make(d, SY_MEMORY_STAGING, s->input_bytes, "inputs, host side", &d->staging, error) &&
@@ -174,7 +158,7 @@ static bool put_weight(void *context, const sy_place *place, uint64_t offset, co
     sy_place at;
     if (!sy_shared_find(&d->shared, d->objects[t->program].program, t->program, place, &at))
         return sy_fail(error, SY_CODE_INTERNAL, "a weight has no buffer");
-    return sy_upload_put(t->upload, &d->weight[at.buffer], at.offset + offset, data, bytes, error);
+    return sy_upload_put(t->upload, &d->weight[at.buffer]->buffer, at.offset + offset, data, bytes, error);
 }
 
 static bool load(sy_device_session *d, sy_error *error)
@@ -191,7 +175,7 @@ static bool load(sy_device_session *d, sy_error *error)
                                .context = &target,
                                .wanted = d->shared.stored[i],
                                .done = done,
-                               .total = d->session->stats.weight_bytes,
+                               .total = d->session->stats.weight_bytes - d->shared.there,
                                .progress = p->loading,
                                .progress_context = p->context};
         ok = sy_weights_load(d->objects[i].program, p->weights, &sink, error);
@@ -201,7 +185,10 @@ static bool load(sy_device_session *d, sy_error *error)
         ok = sy_upload_put(&upload, &d->step, 4 * SY_STEP_TABLE_WORD, p->table, 4 * (uint64_t)p->n_steps * p->n_columns,
                            error);
     ok = ok && sy_gate_create(d, &upload, error);
-    return sy_upload_end(&upload, ok ? error : NULL) && ok;
+    ok = sy_upload_end(&upload, ok ? error : NULL) && ok;
+    if (ok)
+        sy_weights_done(d);
+    return ok;
 }
 
 /* Before loading: the sizes of parts are loaded where a condition decides over them. */
@@ -247,7 +234,6 @@ static void destroy(sy_session *s)
     sy_pipeline_cache_close(v, &d->cache);
     for (int b = 0; b < SY_SPACE_BUFFERS; b++) {
         sy_vk_buffer_destroy(v, &d->arena[b]);
-        sy_vk_buffer_destroy(v, &d->weight[b]);
         for (int i = 0; i < SY_PROGRAMS; i++)
             sy_vk_buffer_destroy(v, &d->objects[i].output[b]);
     }
@@ -255,9 +241,17 @@ static void destroy(sy_session *s)
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         sy_vk_buffer_destroy(v, own[i]);
     sy_marks_destroy(d);
+    sy_weights_release(d);
+    sy_store_close(&d->store);
 }
 
 static const sy_session_backend backend = {sy_observe_begin, sy_submit_run, destroy};
+
+/* NULL where there is nothing to use again. */
+static sy_store *store_of(const sy_session *other)
+{
+    return other && other->backend == &backend ? ((sy_device_session *)other->state)->store : NULL;
+}
 
 bool sy_session_device_create(sy_session *s, sy_error *error)
 {
@@ -272,6 +266,9 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for a session");
     d->session = s;
     d->device = p->device;
+    d->store = sy_store_open(p->device, store_of(p->reuse), error);
+    if (!d->store)
+        return false;
     d->objects[SY_INIT].program = p->init;
     for (uint32_t i = 0; i < p->n_programs; i++) {
         sy_program_objects *o = &d->objects[SY_STEP + i];
@@ -284,7 +281,7 @@ bool sy_session_device_create(sy_session *s, sy_error *error)
     double start = sy_seconds();
     d->cache = sy_pipeline_cache_open(d->device, p->cache_directory);
     s->stats.pipeline_cache_hit = d->cache.loaded > 0;
-    if (!share(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) ||
+    if (!sy_weights_lay_out(d, error) || !make_buffers(d, error) || !make_queue_objects(d, error) ||
         !sy_marks_create(d, error) || !plan_segments(d, error) || !load(d, error))
         return false;
     s->input_memory = d->staging.mapped;

@@ -2,6 +2,7 @@
  *
  *   device_session.c  making and ending it: memory, weights, where places of programs lie
  *   upload.c          the staging ring
+ *   weights_there.c   weights in blocks: those another session loaded, and new ones
  *   pipelines.c       pipelines, by several threads
  *   segments.c        what goes into one command buffer, so that submissions are bounded in time
  *   record.c          descriptor sets, command buffers
@@ -18,6 +19,7 @@
 #include "src/run/pipeline_cache.h"
 #include "src/run/session_private.h"
 #include "src/run/share.h"
+#include "src/run/store.h"
 
 /* Programs by number: init, then the step programs, which are those that are timed. */
 enum { SY_PROGRAMS = SY_SESSION_PROGRAMS + 1, SY_INIT = 0, SY_STEP = 1 };
@@ -57,11 +59,21 @@ typedef struct sy_program_objects {
     uint32_t n_heads;
 } sy_program_objects;
 
+/* A kernel of the store that a session uses. */
+typedef struct sy_kernel_use {
+    sy_stored_kernel *kernel;
+    struct sy_kernel_use *next;
+} sy_kernel_use;
+
 typedef struct sy_device_session {
     sy_session *session;
     sy_vk_device *device;
     sy_pipeline_cache cache;
-    sy_vk_buffer arena[SY_SPACE_BUFFERS], weight[SY_SPACE_BUFFERS], state, input, step, staging, readback;
+    sy_store *store; /* kernels and weights, perhaps of other sessions as well: */
+    sy_kernel_use *kernels;
+    sy_weight_block *weight[SY_SPACE_BUFFERS]; /* the first weights_there of them were there before this session */
+    uint32_t weights_there;
+    sy_vk_buffer arena[SY_SPACE_BUFFERS], state, input, step, staging, readback;
     sy_vk_buffer marks; /* see marks.h */
     sy_shared shared;
     sy_program_objects objects[SY_PROGRAMS];
@@ -88,6 +100,13 @@ typedef struct sy_device_session {
 bool sy_locate(const sy_device_session *d, uint32_t program, const sy_place *place, VkBuffer *buffer, uint64_t *offset,
                sy_error *error);
 
+/* Lays out the weights of all programs: where others have loaded them, else in new blocks, which
+ * sy_weights_make allocates and, once they are loaded, sy_weights_done shows to others. */
+bool sy_weights_lay_out(sy_device_session *d, sy_error *error);
+bool sy_weights_make(sy_device_session *d, sy_error *error);
+void sy_weights_done(sy_device_session *d);
+void sy_weights_release(sy_device_session *d);
+
 /* Copies through the staging ring; what is put is complete after sy_upload_end. Zero is ready to begin. */
 typedef struct sy_upload {
     sy_device_session *d;
@@ -103,7 +122,7 @@ bool sy_upload_put(sy_upload *upload, const sy_vk_buffer *to, uint64_t offset, c
                    sy_error *error);
 bool sy_upload_end(sy_upload *upload, sy_error *error); /* also after a failure */
 
-/* Layouts and pipelines of kernels, into arrays of n. What was made before a failure stays there. */
+/* Layouts and pipelines of kernels, into arrays of n; they belong to the session's store. */
 typedef struct sy_pipelines {
     const sy_kernel *kernels;
     const bool *in_parts; /* by kernel: dispatched from other workgroups than 0 on; NULL: none is */

@@ -122,12 +122,6 @@ void sy_gate_destroy(sy_device_session *d)
     sy_vk_device *v = d->device;
     for (int i = 0; i < SY_PROGRAMS; i++)
         sy_vk_buffer_destroy(v, &d->objects[i].gate);
-    if (d->gate)
-        v->vk.vkDestroyPipeline(v->handle, d->gate, NULL);
-    if (d->gate_layout)
-        v->vk.vkDestroyPipelineLayout(v->handle, d->gate_layout, NULL);
-    if (d->gate_set_layout)
-        v->vk.vkDestroyDescriptorSetLayout(v->handle, d->gate_set_layout, NULL);
     if (d->gate_pool)
         v->vk.vkDestroyDescriptorPool(v->handle, d->gate_pool, NULL);
 }

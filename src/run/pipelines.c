@@ -1,5 +1,6 @@
-/* Pipelines: one a kernel. Drivers take from a millisecond to seconds for each, so they are made by several threads;
- * each has a stack of its own size, for the compilers in some drivers need more than a thread gets by default. */
+/* Pipelines: one a kernel, unless the session's store has it. Drivers take from a millisecond to seconds for each, so
+ * they are made by several threads; each has a stack of its own size, for the compilers in some drivers need more than a
+ * thread gets by default. */
 #include "src/run/device_session.h"
 
 #include <pthread.h>
@@ -61,10 +62,18 @@ static bool pipeline_of(sy_device_session *d, const sy_kernel *k, bool in_parts,
     return true;
 }
 
+/* A kernel that has to be made. */
+typedef struct fresh {
+    const sy_kernel *kernel;
+    bool in_parts;
+    sy_stored_kernel *stored;
+} fresh;
+
 /* What the threads share: each takes the next kernel until there is none, or one has failed. */
 typedef struct job {
     sy_device_session *d;
-    const sy_pipelines *p;
+    fresh *list;
+    uint32_t n;
     atomic_uint next;
     atomic_bool failed;
     pthread_mutex_t lock;
@@ -77,10 +86,10 @@ static void *work(void *context)
     for (;;) {
         uint32_t i = atomic_fetch_add(&j->next, 1);
         sy_error error = {0};
-        if (i >= j->p->n || atomic_load(&j->failed))
+        if (i >= j->n || atomic_load(&j->failed))
             return NULL;
-        bool in_parts = j->p->in_parts && j->p->in_parts[i];
-        if (pipeline_of(j->d, &j->p->kernels[i], in_parts, j->p->layouts[i], &j->p->pipelines[i], &error))
+        const fresh *f = &j->list[i];
+        if (pipeline_of(j->d, f->kernel, f->in_parts, f->stored->layout, &f->stored->pipeline, &error))
             continue;
         pthread_mutex_lock(&j->lock);
         if (!atomic_exchange(&j->failed, true) && j->error)
@@ -96,7 +105,7 @@ static void work_together(job *j)
     pthread_attr_t attributes;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t wanted = processors < 1 ? 1 : processors > MOST_THREADS ? MOST_THREADS : (uint32_t)processors, n = 0;
-    wanted = wanted > j->p->n ? j->p->n : wanted;
+    wanted = wanted > j->n ? j->n : wanted;
     if (pthread_attr_init(&attributes) == 0) {
         pthread_attr_setstacksize(&attributes, STACK_BYTES);
         while (n < wanted && pthread_create(&threads[n], &attributes, work, j) == 0)
@@ -109,13 +118,50 @@ static void work_together(job *j)
         pthread_join(threads[i], NULL);
 }
 
+/* All that makes a pipeline what it is. */
+static sy_hash key_of(const sy_kernel *k, bool in_parts)
+{
+    sy_hash code = sy_hash_bytes(k->spirv, 4 * (size_t)k->n_spirv, 0);
+    uint64_t words[] = {code.lo, code.hi, k->n_bindings, k->push_words, k->texel_bindings, in_parts};
+    return sy_hash_bytes(words, sizeof words, 1);
+}
+
+/* One user more; the session lets go of it at its end. */
+static sy_stored_kernel *use(sy_device_session *d, sy_hash key, bool *is_fresh)
+{
+    sy_kernel_use *u = sy_arena_alloc(&d->session->arena, sizeof *u);
+    sy_stored_kernel *k = u ? sy_store_kernel(d->store, key, is_fresh) : NULL;
+    if (k) {
+        *u = (sy_kernel_use){k, d->kernels};
+        d->kernels = u;
+    }
+    return k;
+}
+
 bool sy_pipelines_make(sy_device_session *d, const sy_pipelines *p, sy_error *error)
 {
-    for (uint32_t i = 0; i < p->n; i++)
-        if (!layouts_of(d, &p->kernels[i], &p->set_layouts[i], &p->layouts[i], error))
-            return false;
-    job j = {.d = d, .p = p, .lock = PTHREAD_MUTEX_INITIALIZER, .error = error};
+    job j = {.d = d, .lock = PTHREAD_MUTEX_INITIALIZER, .error = error};
+    sy_stored_kernel **stored = sy_arena_array(&d->session->arena, (size_t)p->n + 1, sizeof(sy_stored_kernel *));
+    j.list = sy_arena_array(&d->session->arena, (size_t)p->n + 1, sizeof *j.list);
+    if (!stored || !j.list)
+        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
+    for (uint32_t i = 0; i < p->n; i++) {
+        bool is_fresh, in_parts = p->in_parts && p->in_parts[i];
+        sy_stored_kernel *k = stored[i] = use(d, key_of(&p->kernels[i], in_parts), &is_fresh);
+        if (!k)
+            return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for pipelines");
+        if (is_fresh) {
+            if (!layouts_of(d, &p->kernels[i], &k->set_layout, &k->layout, error))
+                return false;
+            j.list[j.n++] = (fresh){&p->kernels[i], in_parts, k};
+        }
+    }
     work_together(&j);
-    d->session->stats.pipelines += p->n;
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->set_layouts[i] = stored[i]->set_layout;
+        p->layouts[i] = stored[i]->layout;
+        p->pipelines[i] = stored[i]->pipeline;
+    }
+    d->session->stats.pipelines += j.n;
     return !atomic_load(&j.failed);
 }

@@ -411,26 +411,14 @@ void sy_record_free(sy_device_session *d)
     sy_vk_device *v = d->device;
     for (int which = 0; which < SY_PROGRAMS; which++) {
         sy_program_objects *o = &d->objects[which];
-        for (uint32_t i = 0; o->program && i < o->program->n_kernels; i++) {
-            if (o->pipelines && o->pipelines[i])
-                v->vk.vkDestroyPipeline(v->handle, o->pipelines[i], NULL);
-            if (o->layouts && o->layouts[i])
-                v->vk.vkDestroyPipelineLayout(v->handle, o->layouts[i], NULL);
-            if (o->set_layouts && o->set_layouts[i])
-                v->vk.vkDestroyDescriptorSetLayout(v->handle, o->set_layouts[i], NULL);
-        }
         for (uint32_t i = 0; i < o->n_views; i++)
             v->vk.vkDestroyBufferView(v->handle, o->views[i], NULL);
         if (o->pool)
             v->vk.vkDestroyDescriptorPool(v->handle, o->pool, NULL);
     }
     sy_gate_destroy(d);
-    if (d->advance)
-        v->vk.vkDestroyPipeline(v->handle, d->advance, NULL);
-    if (d->advance_layout)
-        v->vk.vkDestroyPipelineLayout(v->handle, d->advance_layout, NULL);
-    if (d->advance_set_layout)
-        v->vk.vkDestroyDescriptorSetLayout(v->handle, d->advance_set_layout, NULL);
     if (d->advance_pool)
         v->vk.vkDestroyDescriptorPool(v->handle, d->advance_pool, NULL);
+    for (sy_kernel_use *u = d->kernels; u; u = u->next)
+        sy_store_release_kernel(d->store, u->kernel);
 }

@@ -56,6 +56,8 @@ typedef struct sy_session_params {
     const float *table;                   /* n_steps rows of the columns both programs were compiled with; copied */
     const char *const *columns;           /* their names; borrowed like the programs */
     uint32_t n_columns, n_steps;          /* n_steps 0: 1 */
+    sy_session *reuse; /* on the same device: kernels and, where `weights` are the same, weights that it has are used
+                          again. Either may be destroyed first. NULL: none */
     const char *cache_directory;          /* for the driver's pipeline cache; NULL: none */
     bool (*loading)(void *context, uint64_t done, uint64_t total); /* bytes of weights; may be NULL; false cancels */
     void *context;
@@ -73,7 +75,8 @@ typedef struct sy_session_stats {
     uint32_t pipelines;
     bool pipeline_cache_hit;
     uint32_t segments;                   /* command buffers a step, of the program that has most */
-    uint64_t weight_bytes, shared_bytes; /* weights stored; what storing them for each program anew would add */
+    uint64_t weight_bytes, shared_bytes; /* weights used; what storing them for each program anew would add */
+    uint64_t reused_bytes;               /* of weight_bytes: those that were on the device already */
     uint32_t submissions, host_waits;    /* of the last run */
     double longest_predicted_seconds;    /* of one submission; 0 on CPU drivers, which are not bounded */
     double longest_seconds;              /* with slice_seconds: that a submission took, as far as the host could see */

@@ -9,11 +9,7 @@
 
 enum { ALIGN = 256 }; /* at least every device's offset alignment */
 
-typedef struct print {
-    uint64_t a, b;
-} print;
-
-static void mix(print *p, uint64_t x)
+static void mix(sy_print *p, uint64_t x)
 {
     p->a = (p->a ^ x) * UINT64_C(0x9e3779b97f4a7c15);
     p->a ^= p->a >> 29;
@@ -21,7 +17,7 @@ static void mix(print *p, uint64_t x)
     p->b ^= p->b >> 32;
 }
 
-static void mix_bytes(print *p, const void *data, size_t n)
+static void mix_bytes(sy_print *p, const void *data, size_t n)
 {
     const uint8_t *bytes = data;
     mix(p, n);
@@ -37,7 +33,7 @@ static void mix_bytes(print *p, const void *data, size_t n)
 #define MIX_F(name)   mix_bytes(p, &a->name, sizeof a->name);
 #define MIX_V(name)   mix_bytes(p, a->name.data, a->name.count * sizeof *a->name.data);
 #define X(kind, name) MIX_##kind(name)
-static void mix_attributes(print *p, const sy_attributes *a)
+static void mix_attributes(sy_print *p, const sy_attributes *a)
 {
     SY_ATTRIBUTE_LIST(X)
 }
@@ -47,7 +43,7 @@ static void mix_attributes(print *p, const sy_attributes *a)
 #undef MIX_F
 #undef MIX_V
 
-static void mix_type(print *p, const sy_type *type)
+static void mix_type(sy_print *p, const sy_type *type)
 {
     mix(p, type->is_route);
     mix(p, type->rank);
@@ -57,12 +53,12 @@ static void mix_type(print *p, const sy_type *type)
 }
 
 /* Of all load-time values; arguments come before what they are used in. */
-static print *fingerprints(const sy_graph *graph)
+static sy_print *fingerprints(const sy_graph *graph)
 {
-    print *prints = calloc((size_t)graph->n_nodes + 1, sizeof *prints);
+    sy_print *prints = calloc((size_t)graph->n_nodes + 1, sizeof *prints);
     for (sy_value v = 1; prints && v < graph->n_nodes; v++) {
         const sy_node *n = &graph->nodes[v];
-        print p = {1, 2};
+        sy_print p = {1, 2};
         if (!n->load_time)
             continue;
         mix(&p, (uint64_t)n->op);
@@ -80,7 +76,7 @@ static print *fingerprints(const sy_graph *graph)
 }
 
 typedef struct known {
-    print print;
+    sy_print print;
     sy_place place;
     uint32_t program, weight;
 } known;
@@ -124,11 +120,9 @@ static bool put(sy_shared *s, uint64_t bytes, uint64_t most, uint32_t *buffer, s
 
 /* `list`, sorted by fingerprint and within one by program: the first of each is stored, the others are where it is.
  * Places are given in the order of the programs, so that one program alone has its weights in its own order. */
-static bool place_all(sy_shared *s, known *list, uint32_t n, uint64_t most, sy_arena *arena, sy_error *error)
+static bool place_all(sy_shared *s, known *list, uint32_t n, uint64_t most, const sy_weights_there *there, sy_error *error)
 {
-    uint32_t *first = sy_arena_array(arena, (size_t)n + 1, sizeof *first), buffer = 0;
-    if (!first)
-        return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to lay out weights");
+    uint32_t buffer = there ? there->buffers : 0;
     qsort(list, n, sizeof *list, by_print);
     for (uint32_t i = 0; i < n; i++) {
         bool same = i && list[i].print.a == list[i - 1].print.a && list[i].print.b == list[i - 1].print.b &&
@@ -147,7 +141,11 @@ static bool place_all(sy_shared *s, known *list, uint32_t n, uint64_t most, sy_a
     for (uint32_t i = 0; i < n; i++) {
         uint32_t p = list[i].program, w = list[i].weight;
         sy_weight_id of = s->of[p][w];
-        if (s->stored[p][w]) {
+        s->prints[p][w] = list[i].print;
+        if (s->stored[p][w] && there && there->find(there->context, &list[i].print, list[i].place.size, &s->at[p][w])) {
+            s->stored[p][w] = false;
+            s->there += list[i].place.size;
+        } else if (s->stored[p][w]) {
             if (!put(s, list[i].place.size, most, &buffer, &s->at[p][w], error))
                 return false;
         } else {
@@ -157,8 +155,8 @@ static bool place_all(sy_shared *s, known *list, uint32_t n, uint64_t most, sy_a
     return true;
 }
 
-bool sy_share_weights(const sy_program *const *programs, uint32_t n_programs, uint64_t most, sy_arena *arena,
-                      sy_shared *out, sy_error *error)
+bool sy_share_weights(const sy_program *const *programs, uint32_t n_programs, uint64_t most,
+                      const sy_weights_there *there, sy_arena *arena, sy_shared *out, sy_error *error)
 {
     uint32_t total = 0, n = 0;
     *out = (sy_shared){0};
@@ -169,11 +167,12 @@ bool sy_share_weights(const sy_program *const *programs, uint32_t n_programs, ui
         return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to lay out weights");
     for (uint32_t p = 0; p < n_programs; p++) {
         uint32_t count = programs[p] ? programs[p]->n_weights : 0;
-        print *prints = count ? fingerprints(programs[p]->graph) : NULL;
+        sy_print *prints = count ? fingerprints(programs[p]->graph) : NULL;
         out->at[p] = sy_arena_array(arena, (size_t)count + 1, sizeof **out->at);
         out->of[p] = sy_arena_array(arena, (size_t)count + 1, sizeof **out->of);
         out->stored[p] = sy_arena_array(arena, (size_t)count + 1, sizeof **out->stored);
-        if ((count && !prints) || !out->at[p] || !out->of[p] || !out->stored[p]) {
+        out->prints[p] = sy_arena_array(arena, (size_t)count + 1, sizeof **out->prints);
+        if ((count && !prints) || !out->at[p] || !out->of[p] || !out->stored[p] || !out->prints[p]) {
             free(prints);
             return sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory to lay out weights");
         }
@@ -184,7 +183,7 @@ bool sy_share_weights(const sy_program *const *programs, uint32_t n_programs, ui
         }
         free(prints);
     }
-    return place_all(out, list, n, most ? most : UINT64_MAX / 2, arena, error);
+    return place_all(out, list, n, most ? most : UINT64_MAX / 2, there, error);
 }
 
 bool sy_shared_find(const sy_shared *s, const sy_program *program, uint32_t which, const sy_place *place, sy_place *at)

@@ -26,7 +26,7 @@ static const change changes[] = {
     {"guidance in steps 4 to 14", {.steps = 20}, {"guidance.steps", "4,14"}},
     {"FreeU", {.steps = 20}, {"freeu", "1.1,1.2,0.9,0.4"}},
     {"Skip-Tuning", {.steps = 20}, {"skip_tuning", "0.8,1"}},
-    {"one expert more", {.steps = 20}, {"route.top-k", "2"}},
+    {"two experts a token", {.steps = 20}, {"top_k", "2"}},
 };
 
 static _Noreturn void die(sy_context *context)
@@ -56,7 +56,7 @@ static double first_evaluation(sy_model *model, sy_context *context, const chang
     params.history = true;
     params.settings = &c->setting;
     params.n_settings = c->setting.name != NULL;
-    (void)reuse;
+    params.reuse = reuse;
     if (sy_pipeline_create(model, &params, pipeline) != SY_OK)
         return -1;
     *created = sy_seconds() - start;
