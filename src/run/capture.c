@@ -84,14 +84,15 @@ static void list_buffers(capture *c)
             const sy_vk_buffer *buffer;
             const char *name;
             uint32_t program;
-        } found[2 + SY_PROGRAMS] = {{&d->arena[b], "arena", 0}, {&d->weight[b], "weights", 0}};
+        } found[2 + SY_PROGRAMS] = {{&d->arena[b], "arena", 0},
+                                    {d->weight[b] ? &d->weight[b]->buffer : NULL, "weights", 0}};
         for (uint32_t i = 0; i < SY_PROGRAMS; i++) {
             found[2 + i].buffer = &d->objects[i].output[b];
             found[2 + i].name = "outputs";
             found[2 + i].program = i;
         }
         for (uint32_t i = 0; i < 2 + SY_PROGRAMS && c->n_buffers < MOST_BUFFERS - 3; i++) {
-            if (!found[i].buffer->handle)
+            if (!found[i].buffer || !found[i].buffer->handle)
                 continue;
             captured *x = &c->buffers[c->n_buffers++];
             *x = (captured){.handle = found[i].buffer->handle, .bytes = found[i].buffer->size, .empty = i == 0};
