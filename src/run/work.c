@@ -60,6 +60,9 @@ static bool end(sy_work_run *r, sy_error *error)
     VkResult result = d->vk.vkQueueSubmit(d->queue, 1, &info, r->fence);
     if (result == VK_SUCCESS)
         result = d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, patience_nanoseconds);
+    char fault[300];
+    if (result == VK_ERROR_DEVICE_LOST && sy_vk_device_fault(d, fault, sizeof fault))
+        return sy_fail(error, SY_CODE_DEVICE_LOST, "the device was lost; the driver says: %s", fault);
     return sy_vk_check(result, error, "running on the device") &&
            sy_vk_check(d->vk.vkResetFences(d->handle, 1, &r->fence), error, "a fence");
 }
