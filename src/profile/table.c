@@ -153,19 +153,54 @@ static void print_routes(const sy_profile_report *r, sy_text *out)
     }
 }
 
-static void print_kernels(const sy_profile_report *r, sy_text *out)
+typedef struct kernel_row {
+    const sy_profile_kernel *k;
+    double seconds;
+    uint32_t n;
+} kernel_row;
+
+static int kernels_most_first(const void *a, const void *b)
 {
-    sy_text_add(out, "kernels\n  workgroup     shared   SPIR-V  instructions  most of them                                        kernel\n");
-    for (uint32_t i = 0; i < r->n_kernels; i++) {
-        const sy_profile_kernel *k = &r->kernels[i];
-        char local[40], mix[160] = "";
-        snprintf(local, sizeof local, "%u x %u x %u", k->local[0], k->local[1], k->local[2]);
-        for (uint32_t m = 0, at = 0; m < k->n_mix && m < 3 && at < sizeof mix; m++)
-            at += (uint32_t)snprintf(mix + at, sizeof mix - at, "%s%u %s", m ? ", " : "", k->mix[m].count, k->mix[m].name);
-        sy_text_printf(out, "  %-12s %7u  %7u  %12u  %-50s  %s\n", local, k->shared_bytes, k->spirv_bytes, k->instructions, mix, k->name);
-        for (uint32_t f = 0; f < k->n_facts; f++)
-            sy_text_printf(out, "               %s: %s %s\n", k->facts[f].name, k->facts[f].text, k->facts[f].unit);
+    const kernel_row *x = a, *y = b;
+    if (x->seconds != y->seconds)
+        return x->seconds < y->seconds ? 1 : -1;
+    return x->k < y->k ? -1 : x->k > y->k;
+}
+
+static void print_kernel(const kernel_row *of, sy_text *out)
+{
+    const sy_profile_kernel *k = of->k;
+    char time[32], local[40], mix[160] = "";
+    snprintf(local, sizeof local, "%u x %u x %u", k->local[0], k->local[1], k->local[2]);
+    for (uint32_t m = 0, at = 0; m < k->n_mix && m < 3 && at < sizeof mix; m++)
+        at += (uint32_t)snprintf(mix + at, sizeof mix - at, "%s%u %s", m ? ", " : "", k->mix[m].count, k->mix[m].name);
+    sy_text_printf(out, "%10s %4u  %-12s %7u  %7u  %12u  %-22s %s\n", seconds(of->seconds, time), of->n, local, k->shared_bytes, k->spirv_bytes,
+                   k->instructions, k->name, mix);
+    for (uint32_t f = 0; f < k->n_facts; f++)
+        sy_text_printf(out, "               %s: %s %s\n", k->facts[f].name, k->facts[f].text, k->facts[f].unit);
+}
+
+static void print_kernels(const sy_profile_report *r, uint32_t most_rows, sy_text *out)
+{
+    kernel_row *rows = calloc((size_t)r->n_kernels + 1, sizeof *rows);
+    if (!rows) {
+        out->failed = true;
+        return;
     }
+    for (uint32_t i = 0; i < r->n_kernels; i++)
+        rows[i].k = &r->kernels[i];
+    for (uint32_t i = 0; i < r->n_dispatches; i++) {
+        rows[r->dispatches[i].kernel].seconds += r->dispatches[i].time[sy_report_mode(r)].median;
+        rows[r->dispatches[i].kernel].n++;
+    }
+    qsort(rows, r->n_kernels, sizeof *rows, kernels_most_first);
+    uint32_t shown = most_rows && most_rows < r->n_kernels ? most_rows : r->n_kernels;
+    sy_text_printf(out, "kernels, %u of %u, most time first; static counts of instructions\n"
+                        "      time uses  workgroup     shared   SPIR-V  instructions  kernel                 most of them\n",
+                   shown, r->n_kernels);
+    for (uint32_t i = 0; i < shown; i++)
+        print_kernel(&rows[i], out);
+    free(rows);
 }
 
 void sy_report_table(const sy_profile_report *r, uint32_t most_rows, sy_text *out)
@@ -185,5 +220,5 @@ void sy_report_table(const sy_profile_report *r, uint32_t most_rows, sy_text *ou
     if (r->timestamp_bits)
         print_dispatches(r, most_rows, out);
     print_routes(r, out);
-    print_kernels(r, out);
+    print_kernels(r, most_rows, out);
 }
