@@ -13,6 +13,7 @@
 #include "viewer/options.h"
 #include "viewer/paint.h"
 #include "viewer/script.h"
+#include "viewer/sight.h"
 #include "viewer/swapchain.h"
 #include "viewer/window.h"
 
@@ -56,6 +57,8 @@ typedef struct app {
     char device_shown[256];  /* the one there is */
     bool reopen;             /* open the stage anew before the next frame */
     bool wait_for_user;      /* and begin nothing then */
+
+    sight sight;
 
     engine *engine;
     engine_state run;       /* as of this frame */

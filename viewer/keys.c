@@ -123,6 +123,11 @@ static void other_half(app *a)
     a->look.unconditional = !a->look.unconditional;
 }
 
+static void other_view(app *a)
+{
+    a->look.all_layers = !a->look.all_layers;
+}
+
 static void other_scaling(app *a)
 {
     a->look.smooth = !a->look.smooth;
@@ -191,6 +196,7 @@ static const key keys[] = {
     {"]", "overlay more opaque", ']', 0, false, true, false, more_opaque},
     {"[", "overlay less opaque", '[', 0, false, true, false, less_opaque},
     {"u", "conditional or unconditional half", 'u', 0, false, false, false, other_half},
+    {"l", "the picture, or all layers and steps", 'l', 0, false, false, false, other_view},
     {"c", "compare with the run before, in the next way", 'c', 0, false, false, false, next_comparison},
     {"p", "the next picture", 'p', 0, false, false, false, next_picture},
     {"x", "let go of the picked patch", 'x', 0, false, false, false, no_patch},

@@ -11,12 +11,14 @@
 #define LOOK_OVERLAYS(X)                                                                                               \
     X(NONE, "none", "no overlay")                                                                                      \
     X(EXPERT, "expert", "expert of each patch")                                                                        \
+    X(MIX, "mix", "experts of each patch, mixed")                                                                      \
     X(WEIGHT, "weight", "gate weight")                                                                                 \
     X(ENTROPY, "entropy", "entropy of the gate")                                                                       \
     X(COUNT, "count", "number of experts")                                                                             \
     X(ATTENTION, "attention", "blocks the picked patch attends to")                                                    \
     X(KEPT, "kept", "kept and skipped tokens")                                                                         \
     X(ENERGY, "energy", "energy of the skips")                                                                         \
+    X(MAP, "map", "size of guidance or velocity")                                                                      \
     X(DIFFERENCE, "difference", "difference to the run before")
 
 typedef enum look_overlay {
@@ -31,7 +33,8 @@ typedef enum look_overlay {
     X(ALONE, "alone", "this run")                                                                                      \
     X(SPLIT, "split", "split: before | now")                                                                           \
     X(BESIDE, "beside", "side by side")                                                                                \
-    X(CHANGED, "changed", "what changed")
+    X(CHANGED, "changed", "what changed")                                                                              \
+    X(HALVES, "halves", "conditional | unconditional")
 
 typedef enum look_comparison {
 #define X(id, name, text) LOOK_##id,
@@ -46,7 +49,9 @@ enum { LOOK_NAME = 96 };
 enum { LOOK_LATEST = -1 };
 #define LOOK_FIELDS(NUMBER, FLAG, REAL, TEXT)                                                                          \
     NUMBER(step, LOOK_LATEST)                                                                                          \
-    NUMBER(compare_step, LOOK_LATEST) /* of the step compared with; LATEST: the same as `step` */                      \
+    NUMBER(compare_step, LOOK_LATEST) /* another step of this run to compare with; LATEST: none, the run before */     \
+    FLAG(against_device, false)       /* compare with the run on the other device, where there is one */               \
+    FLAG(all_layers, false)           /* layers and steps in place of the picture */                                   \
     FLAG(playing, false)                                                                                               \
     REAL(speed, 5) /* steps a second */                                                                                \
     NUMBER(picture, 0)                                                                                                 \

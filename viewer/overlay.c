@@ -180,6 +180,14 @@ bool overlay_waiting(const overlay *o)
     return o->waiting;
 }
 
+bool overlay_expecting(const overlay *o)
+{
+    bool any = false;
+    for (int i = 0; i < OVERLAY_SLOTS; i++)
+        any = any || o->frames[i].n_asked;
+    return any;
+}
+
 /* ---- tiles ---- */
 
 static atlas_key key_of(const overlay_request *r, const overlay_scale *scale, uint32_t tap, uint32_t tap_against)

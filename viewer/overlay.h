@@ -87,7 +87,8 @@ void overlay_destroy(overlay **o); /* nothing of it may be in flight */
 void overlay_begin(overlay *o, uint32_t slot);
 /* False: not there (overlay_why_not), or not yet (overlay_waiting). The tile is good for this frame. */
 bool overlay_want(overlay *o, const overlay_request *request, overlay_tile *tile);
-bool overlay_waiting(const overlay *o); /* something wanted was put off to the next frame */
+bool overlay_waiting(const overlay *o);   /* something wanted was put off to the next frame */
+bool overlay_expecting(const overlay *o); /* answers are on their way */
 /* Outside a render pass. What is drawn after it in the same submission sees the tiles. */
 void overlay_record(overlay *o, VkCommandBuffer commands);
 /* The atlases, to make textures of; either may be NULL before the first want. `generation` changes when they do: images

@@ -18,6 +18,8 @@ PANELS_RIGHT(X)
 PANELS_BOTTOM(X)
 #undef X
 
+/* In place of the picture, within the rectangle. */
+void panel_layers(app *a, float x0, float y0, float x1, float y1);
 void panel_help(app *a);   /* over everything, while app.show_help */
 void panel_banner(app *a); /* app.banner */
 

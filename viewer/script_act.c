@@ -294,6 +294,16 @@ ACT(compare)
     return choose(l->words[1], look_comparison_name, &a->look.comparison, "a way to compare", error, size);
 }
 
+ACT(against)
+{
+    return either(l->words[1], "run", "device", &a->look.against_device, error, size);
+}
+
+ACT(view)
+{
+    return either(l->words[1], "picture", "layers", &a->look.all_layers, error, size);
+}
+
 ACT(opacity)
 {
     return take_real(l->words[1], 0, 1, &a->look.opacity, error, size);
@@ -509,11 +519,13 @@ static const script_command commands[] = {
     {"layer", "NAME", 1, 1, "look at a layer, blocks.3", act_layer},
     {"picture", "N", 1, 1, "one of several pictures, from 0", act_picture},
     {"pick", "none|X Y [WIDTH HEIGHT]", 1, 4, "a patch or a region, in patches from the top left", act_pick},
-    {"overlay", "NAME", 1, 1, "none, expert, weight, entropy, count, attention, kept, energy, difference", act_overlay},
+    {"overlay", "NAME", 1, 1, "none, expert, mix, weight, entropy, count, attention, kept, energy, map, difference", act_overlay},
     {"opacity", "X", 1, 1, "of the overlay, 0 to 1", act_opacity},
     {"half", "conditional|unconditional", 1, 1, "which half of a guided batch", act_half},
     {"expert", "N|all", 1, 1, "one expert alone", act_expert},
-    {"compare", "NAME", 1, 1, "with the run before: alone, split, beside, changed", act_compare},
+    {"compare", "NAME", 1, 1, "with the run before: alone, split, beside, changed; or the halves: halves", act_compare},
+    {"against", "run|device", 1, 1, "compare with the run before, or with the other device's", act_against},
+    {"view", "picture|layers", 1, 1, "the picture, or all layers and steps", act_view},
     {"split", "X", 1, 1, "where the split is, 0 to 1", act_split},
     {"zoom", "X", 1, 1, "of the picture; 1 fits it", act_zoom},
     {"pan", "X Y", 2, 2, "of the picture's middle, in its widths", act_pan},

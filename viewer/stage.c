@@ -85,6 +85,7 @@ static bool open_drawing(app *a)
     ok = ok && paint_open(&a->p, &a->g, a->window ? a->swapchain.format.format : VK_FORMAT_R8G8B8A8_UNORM);
     for (int i = 0; ok && i < PAINT_FRAMES; i++)
         ok = make_slot(a, &a->slots[i]);
+    ok = ok && sight_open(&a->sight, &a->g);
     a->slot = 0;
     a->swapchain.stale = true;
     if (!ok)
@@ -137,6 +138,7 @@ void stage_close(app *a)
             g->vk.vkDestroySemaphore(g->sy.device, s->acquired, NULL);
         *s = (frame_slot){0};
     }
+    sight_close(a);
     swapchain_close(&a->swapchain);
     paint_close(&a->p);
     gpu_close(g);
