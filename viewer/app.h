@@ -62,6 +62,7 @@ typedef struct app {
 
     engine *engine;
     engine_state run;       /* as of this frame */
+    uint64_t let_go;        /* epoch of the engine that was answered */
     const sy_model_info *model_seen; /* by app_model_opened */
     engine_request request; /* what the controls say */
     engine_request request_before; /* and said, before another model was asked for */

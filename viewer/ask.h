@@ -30,7 +30,9 @@ typedef struct ask_question {
 typedef struct ask_load {
     float tokens, slots;         /* tokens with an expert; pairs */
     float weight, most, least;   /* of all pairs: sum, largest, least */
-    float bits, with_bits, none; /* sum of entropies, of how many tokens */
+    float bits, with_bits;       /* sum of entropies, of how many tokens */
+    float least_bits, most_bits; /* the entropies' least and largest */
+    float none;
     uint32_t load[];
 } ask_load;
 

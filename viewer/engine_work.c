@@ -1,5 +1,6 @@
 /* The engine's thread: opens models, makes pipelines, generates. */
 #include "viewer/engine_private.h"
+#include "viewer/layers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,8 +89,6 @@ static bool on_loading(void *user, uint64_t done, uint64_t total)
 static sy_status make_pipeline(engine *e, const engine_request *r, const char *device, bool history,
                                sy_pipeline **pipeline)
 {
-    static const char *const taps[] = {"?preview", "?*.route", "?*.scores", "?velocity", "?guidance", "?*.map",
-                                       "?sampler.skipped", "?*.skip_energy", "?*.executed"};
     sy_named_setting settings[ENGINE_SETTINGS];
     for (uint32_t i = 0; i < r->n_settings; i++)
         settings[i] = (sy_named_setting){r->settings[i].name, r->settings[i].value};
@@ -98,8 +97,8 @@ static sy_status make_pipeline(engine *e, const engine_request *r, const char *d
                                        .steps = r->steps,
                                        .sampler = r->sampler,
                                        .guidance = r->guidance,
-                                       .taps = taps,
-                                       .n_taps = r->taps ? sizeof taps / sizeof *taps : 1,
+                                       .taps = layers_taps,
+                                       .n_taps = r->taps ? LAYERS_TAPS : 1, /* the first is the picture */
                                        .settings = settings,
                                        .n_settings = r->n_settings,
                                        .steering = r->n_steers > 0,

@@ -20,13 +20,13 @@ static bool look_at_engine(app *a)
 {
     if (!a->engine)
         return true;
-    const uint64_t epoch = a->run.epoch;
     engine_look(a->engine, &a->run);
-    if (a->run.epoch != epoch) {
+    if (a->run.epoch != a->let_go) { /* scripts look, too, and let nothing go */
         if (!stage_wait(a))
             return false;
         sight_let_go(a);
         engine_let_go(a->engine, a->run.epoch);
+        a->let_go = a->run.epoch;
     }
     if (a->run.model && a->run.model != a->model_seen && a->run.phase != ENGINE_OPENING) {
         a->model_seen = a->run.model;

@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const layers_taps[LAYERS_TAPS] = {
+    "?preview",  "?*.route",         "?*.scores",      "?*.affinity", "?*.density",   "?*.map",
+    "?velocity", "?sampler.skipped", "?*.skip_energy", "?guidance",   "?*.executed",
+};
+
 static bool ends(const char *name, const char *last)
 {
     size_t n = strlen(name), m = strlen(last);

@@ -53,6 +53,11 @@ typedef struct layers {
     uint32_t n;
 } layers;
 
+/* The taps that all this is told from, as sy_pipeline_params.taps: a network has those of them that it has;
+ * the first is the picture. */
+enum { LAYERS_TAPS = 11 };
+extern const char *const layers_taps[LAYERS_TAPS];
+
 /* In the order of the taps, those beyond LAYERS_MOST left out. */
 void layers_find(const sy_history *history, layers *found);
 /* The tap f32[pictures, channels, height, width] named "preview", the estimate of the clean picture; or LAYER_NONE. */

@@ -132,6 +132,41 @@ static void two(const overlay_request *r, float x, float y)
     }
 }
 
+/* The block that is read most, in numbers. */
+static void strongest(app *a, const overlay_request *r, float x, float y, float x1)
+{
+    const ask_question q = {.kind = ASK_REGION,
+                            .source = r->source,
+                            .layer = r->layer,
+                            .picture = r->picture,
+                            .half = r->half,
+                            .picked = r->picked};
+    uint32_t words, best = UINT32_MAX, read = 0;
+    const float *given = overlay_ask(a->sight.overlay, &q, &words);
+    const int value = r->picked.x0 > r->picked.x1 ? 1 : 0; /* without a pick: how often */
+    float sum = 0;
+    char text[120];
+    for (uint32_t t = 0; given && t < words / 2; t++) {
+        if (given[2 * t + 1] <= 0)
+            continue;
+        sum += given[2 * t + (uint32_t)value];
+        best = best == UINT32_MAX || given[2 * t + (uint32_t)value] > given[2 * best + (uint32_t)value] ? t : best;
+        read++;
+    }
+    if (best == UINT32_MAX)
+        return;
+    const float most = given[2 * best + (uint32_t)value];
+    if (value)
+        snprintf(text, sizeof text, "block %u is read most, %.0f times", best, (double)most);
+    else if (r->layer->shares)
+        snprintf(text, sizeof text, "%u of %u blocks are read; block %u gets most, %.0f %% of what they get", read, words / 2,
+                 best, sum > 0 ? 100 * (double)(most / sum) : 0.0);
+    else
+        snprintf(text, sizeof text, "%u of %u blocks are read; block %u has the highest score, %.3g", read, words / 2, best,
+                 (double)most);
+    gui_draw_text_fitted(x, y, x1 - x - legend_height(), GUI_FAINT, text);
+}
+
 void legend_draw(app *a, const overlay_request *r, float x0, float y0, float x1, float y1)
 {
     overlay_scale s = overlay_scale_of(r);
@@ -148,6 +183,8 @@ void legend_draw(app *a, const overlay_request *r, float x0, float y0, float x1,
             ramp(&s, x0, second, x1);
         else if (s.kind == SCALE_TWO)
             two(r, x0, second);
+        if (r->kind == OVERLAY_ATTENTION)
+            strongest(a, r, x0, second + gui_line_height() + gui_px(4), x1);
     }
     gui_font_end();
     gui_clip_end();

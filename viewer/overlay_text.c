@@ -153,6 +153,7 @@ overlay_scale overlay_scale_of(const overlay_request *r)
     }
     if (r->against.history && s.kind == SCALE_RAMP && r->kind != OVERLAY_PICTURE) {
         s.kind = SCALE_DIFFERENCE;
+        s.high -= s.low;
         s.low = -s.high;
         s.what = "This run less the other: orange is more, blue is less.";
     }

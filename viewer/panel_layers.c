@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST_STEPS = 64 };
 
@@ -89,7 +90,7 @@ static void head(app *a, const uint32_t *rows, uint32_t n, float x, float y, flo
     gui_font_begin(GUI_SMALL);
     for (uint32_t i = 0; i < n; i++) {
         char text[32];
-        snprintf(text, sizeof text, i ? "%u" : "step %u", a->run.current->evaluations[rows[i]].step + 1);
+        snprintf(text, sizeof text, i ? "%u" : "step %u", a->run.current->evaluations[rows[i]].step);
         gui_draw_text(x + (float)i * step, y, GUI_FAINT, text);
     }
     gui_font_end();
@@ -107,8 +108,9 @@ static void grid(app *a, const layers *all, look_overlay kind, float x0, float y
 {
     const float names = gui_px(112), gap = gui_px(6), line = gui_line_height();
     const uint32_t tall = count_fitting(all, kind) + 1, done = a->run.done;
-    float fit_x = (x1 - x0 - names) / (float)(done < 12 ? done : 12), fit_y = (y1 - y0 - line) / (float)tall;
-    const float step = fmaxf(gui_px(48), fminf(fminf(fit_x, fit_y), gui_px(140))), side = step - gap;
+    /* As tall as fits, but at least six steps beside each other. */
+    float fit_x = (x1 - x0 - names) / (float)(done < 6 ? done ? done : 1 : 6), fit_y = (y1 - y0 - line) / (float)tall;
+    const float step = fmaxf(gui_px(48), fminf(fminf(fit_x, fit_y), gui_px(160))), side = step - gap;
     uint32_t rows[MOST_STEPS], most = (uint32_t)fmaxf((x1 - x0 - names) / step, 1), now = 0;
     uint32_t n = choose_rows(a, most < MOST_STEPS ? most : MOST_STEPS, rows);
     const sy_history *h = a->run.current;
@@ -126,8 +128,11 @@ static void grid(app *a, const layers *all, look_overlay kind, float x0, float y
             continue;
         gui_name_begin_number((int)i);
         gui_font_begin(GUI_SMALL);
-        gui_draw_text_fitted(at.x, y + side / 2 - line / 2, names - gap, l && l == chosen ? GUI_TEXT_COLOUR : GUI_FAINT,
-                             l ? l->name : "estimate");
+        char name[64];
+        snprintf(name, sizeof name, "%s", l ? l->name : "estimate");
+        if (kind == LOOK_ENERGY && l)
+            *strrchr(name, '.') = 0; /* "skip_energy" goes without saying */
+        gui_draw_text_fitted(at.x, y + side / 2 - line / 2, names - gap, l && l == chosen ? GUI_TEXT_COLOUR : GUI_FAINT, name);
         gui_font_end();
         if (l && l->kind == LAYER_SERIES)
             series(a, l, picture, rows, n, at.x + names, y, step, side);

@@ -33,7 +33,7 @@ static void choose_layer(app *a)
     overlay_source s;
     const look_overlay kind = (look_overlay)a->look.overlay;
     const layer *chosen = sight_layer(a, kind);
-    if (!chosen || !sight_source(a, SIGHT_NOW, &s))
+    if (!chosen || kind == LOOK_ENERGY || !sight_source(a, SIGHT_NOW, &s)) /* energies are shown all at once */
         return;
     const layers *all = sight_layers(a, &s);
     gui_same_line(-1);
@@ -111,7 +111,7 @@ static void title_of(app *a, sight_side side, const overlay_source *s, pane *p)
 {
     char name[80];
     sight_name(a, side, name, sizeof name);
-    snprintf(p->title, sizeof p->title, "%s, step %u", name, s->history->evaluations[s->evaluation].step + 1);
+    snprintf(p->title, sizeof p->title, "%s, step %u", name, s->history->evaluations[s->evaluation].step);
 }
 
 static uint32_t selected(const app *a, const sy_history *h)
@@ -262,6 +262,20 @@ static void strip(app *a, const pane *p)
     }
 }
 
+/* Which block reads which, small, at the right of the legend. */
+static void matrix(app *a, const overlay_request *attention, float x1, float y0)
+{
+    overlay_request r = *attention;
+    const float side = legend_height() - gui_px(4);
+    r.kind = OVERLAY_MATRIX;
+    r.picked = overlay_no_cells;
+    gui_place_set(x1 - side, y0);
+    gui_area("matrix", side, side);
+    gui_tip("Rows: blocks of queries. Columns: the blocks of keys that they read, brighter where more heads do.");
+    sight_draw(a, &r, x1 - side, y0, x1, y0 + side, false, 1);
+    gui_draw_rectangle(x1 - side, y0, x1, y0 + side, GUI_LINE, 0, 1);
+}
+
 /* ---- the whole ---- */
 
 static void empty(app *a, float x0, float y0, float x1, float y1)
@@ -297,6 +311,8 @@ static void picture(app *a, float x0, float y0, float x1, float y1)
         energies(a, shown, x0, y1 - below);
     if (legend_below)
         legend_draw(a, &r, x0, y1 - below + gui_px(6), x1, y1 - below + gui_px(6) + legend_height());
+    if (legend_below && kind == LOOK_ATTENTION)
+        matrix(a, &r, x1, y1 - below + gui_px(6));
     if (layers_below) {
         gui_place_set(x0, y1 - strip_height() + gui_px(6));
         gui_child_begin("layers at this step", x1 - x0, strip_height() - gui_px(6), false);

@@ -33,7 +33,9 @@ bool pane_overlay(app *a, const pane *p, const overlay_source *source, overlay_r
     } else {
         const layer *l = sight_layer_in(a, source, sight_layer(a, kind));
         if (!l) {
-            *why = sight_layer(a, kind) ? "That run has no such layer." : "This network has nothing of the kind.";
+            *why = sight_layer(a, kind)     ? "That run has no such layer."
+                   : kind == LOOK_ATTENTION ? "Attention is dense in this network: every block reads all others, through no route."
+                                            : "This network has nothing of the kind: the list of overlays says what it has.";
             return false;
         }
         *r = sight_overlay(a, kind, source, l, p->picture);
@@ -121,6 +123,7 @@ static void zoom_at(app *a, const frame *f, const float middle[2], float wheel)
 /* Where the left button went down, of the pane that has it. */
 static struct {
     uint32_t x, y;
+    int pane;
     bool dragging, splitting;
 } press;
 
@@ -187,7 +190,7 @@ static bool near_split(const app *a, const pane *p, const frame *f)
     return p->right.history && fabsf(gui_mouse().x - x) < gui_px(6);
 }
 
-static void interact(app *a, const pane *p, const frame *f, const float middle[2])
+static void interact(app *a, int name, const pane *p, const frame *f, const float middle[2])
 {
     look *l = &a->look;
     uint32_t x, y;
@@ -196,13 +199,18 @@ static void interact(app *a, const pane *p, const frame *f, const float middle[2
         l->picture = (int)p->picture;
         press.splitting = near_split(a, p, f);
         press.dragging = false;
+        press.pane = name;
     }
-    if (active && gui_mouse_down(0)) {
+    if (press.pane == name && (clicked || press.dragging || press.splitting) &&
+        (gui_mouse_down(0) || gui_mouse_released(0))) { /* also when it is let go: it may have moved meanwhile */
         if (press.splitting)
             l->split = fminf(fmaxf((gui_mouse().x - f->x0) / (f->x1 - f->x0), 0), 1);
         else
             pick(a, p, f, clicked);
-    } else if (active) {
+    }
+    if (gui_mouse_released(0))
+        press.dragging = press.splitting = false;
+    if (active && !gui_mouse_down(0)) {
         gui_size moved = gui_mouse_moved();
         l->pan_x += moved.x / (f->x1 - f->x0);
         l->pan_y += moved.y / (f->x1 - f->x0);
@@ -245,7 +253,7 @@ void pane_draw(app *a, int name, const pane *p, float x0, float y0, float x1, fl
     overlay_cells picked = sight_picked(a);
     if (picked.x0 <= picked.x1 && h->grid_width && picked.x1 < h->grid_width && picked.y1 < h->grid_height)
         outline(h, &f, picked, GUI_ACCENT, gui_px(2));
-    interact(a, p, &f, middle);
+    interact(a, name, p, &f, middle);
     if (p->selected)
         gui_draw_rectangle(shown.x0, shown.y0, shown.x1, shown.y1, GUI_ACCENT, 0, gui_px(2));
     draw_notes(p, &shown, why, x1);

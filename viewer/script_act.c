@@ -215,6 +215,8 @@ ACT(wait_step)
         return r;
     if (busy(a))
         return SCRIPT_AGAIN;
+    if ((int)a->run.done > step) /* it ended between the two looks */
+        return SCRIPT_DONE;
     snprintf(error, size, "the run ended before step %d", step);
     return SCRIPT_WRONG;
 }

@@ -2,6 +2,7 @@
 #include "viewer/app.h"
 #include "viewer/sight.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -160,7 +161,7 @@ void sight_name(app *a, sight_side side, char *text, size_t size)
     if (s.run & 1)
         snprintf(text, size, "%s", a->run.second_device);
     else if (side == SIGHT_OTHER && s.history == a->run.current)
-        snprintf(text, size, "step %u", s.history->evaluations[s.evaluation].step + 1);
+        snprintf(text, size, "step %u", s.history->evaluations[s.evaluation].step);
     else
         snprintf(text, size, "%s", side == SIGHT_OTHER ? "the run before" : "this run");
 }
@@ -262,6 +263,56 @@ overlay_request sight_picture(const overlay_source *source, uint32_t picture)
         .kind = OVERLAY_PICTURE, .source = *source, .picture = picture, .picked = overlay_no_cells};
 }
 
+/* What the request's layer has of the kind, to be asked for; false: not known (yet). */
+static bool own_range(app *a, look_overlay kind, const overlay_request *r, float *low, float *high)
+{
+    ask_question q = {.kind = kind == LOOK_MAP ? ASK_RANGE : ASK_LOAD,
+                      .source = r->source,
+                      .layer = r->layer,
+                      .picture = r->picture,
+                      .half = r->half,
+                      .picked = overlay_no_cells};
+    uint32_t words;
+    const float *answer = overlay_ask(a->sight.overlay, &q, &words);
+    if (!answer)
+        return false;
+    const ask_load *load = (const ask_load *)(const void *)answer;
+    if (kind == LOOK_MAP) {
+        const sy_history *h = r->source.history;
+        *low = 0;
+        *high = 4 * answer[2] / (float)(h->width * h->height * h->channels); /* the largest would leave the rest dark */
+    } else if (kind == LOOK_ENTROPY) {
+        *low = load->least_bits;
+        *high = load->most_bits;
+    } else {
+        *low = fminf(load->least, 0);
+        *high = load->most;
+    }
+    return *low <= *high;
+}
+
+/* Widens the kind's range, in steps of its own size, so that colours rarely change. */
+static void set_range(app *a, look_overlay kind, overlay_request *r)
+{
+    sight_range *range = &a->sight.ranges[kind == LOOK_MAP ? LOOK_OVERLAY_COUNT + r->layer->tap % SIGHT_MAPS : kind];
+    float low, high;
+    uint32_t tap = kind == LOOK_MAP ? r->layer->tap : 0; /* guidance is of another size than velocity */
+    if (range->run != r->source.run || !range->run || range->tap != tap)
+        *range = (sight_range){r->source.run, tap, 1, 0};
+    if (own_range(a, kind, r, &low, &high)) {
+        float step = powf(10, floorf(log10f(fmaxf(high - low, 1e-4f)))) / 2;
+        low = floorf(low / step) * step;
+        high = ceilf(high / step) * step;
+        bool first = range->low > range->high;
+        range->low = first ? low : fminf(range->low, low);
+        range->high = first ? high : fmaxf(range->high, high);
+    }
+    if (range->low < range->high) {
+        r->low = range->low;
+        r->high = range->high;
+    }
+}
+
 overlay_request sight_overlay(app *a, look_overlay kind, const overlay_source *source, const layer *l, uint32_t picture)
 {
     static const overlay_kind kinds[LOOK_OVERLAY_COUNT] = {
@@ -280,6 +331,8 @@ overlay_request sight_overlay(app *a, look_overlay kind, const overlay_source *s
     }
     if (l && l->kind > LAYER_BLOCKS)
         r.half = 0;
+    if (l && (kind == LOOK_WEIGHT || kind == LOOK_ENTROPY || kind == LOOK_MAP || r.kind == OVERLAY_ONE))
+        set_range(a, r.kind == OVERLAY_ONE ? LOOK_WEIGHT : kind, &r);
     return r;
 }
 

@@ -13,12 +13,19 @@ typedef struct app app;
 /* Whose evaluation: the run's at the step that is looked at; the one it is compared with. */
 typedef enum sight_side { SIGHT_NOW, SIGHT_OTHER, SIGHT_SIDES } sight_side;
 
-enum { SIGHT_KNOWN = 3, SIGHT_OLD = 16 };
+enum { SIGHT_KNOWN = 3, SIGHT_OLD = 16, SIGHT_MAPS = 16 };
 
 typedef struct sight_atlas {
     uint64_t generation;
     gui_texture nearest, smooth;
 } sight_atlas;
+
+/* The ends of a scale: of all steps (and, but for maps, layers) of a run that were looked at, so that they can be compared. */
+typedef struct sight_range {
+    uint64_t run;
+    uint32_t tap;
+    float low, high; /* low > high: nothing is known yet */
+} sight_range;
 
 typedef struct sight {
     overlay *overlay;
@@ -34,6 +41,7 @@ typedef struct sight {
         layers found;
     } known[SIGHT_KNOWN];
     uint32_t next_known;
+    sight_range ranges[LOOK_OVERLAY_COUNT + SIGHT_MAPS];
     import *second; /* of engine_state.second */
     const sy_result *second_of;
     uint64_t second_number;

@@ -127,6 +127,7 @@ void stage_close(app *a)
         gpu_idle(g); /* and what is presented */
     engine_stop(&a->engine);
     a->run = (engine_state){0};
+    a->let_go = 0;
     a->model_seen = NULL;
     for (int i = 0; g->pool && i < PAINT_FRAMES; i++) {
         frame_slot *s = &a->slots[i];

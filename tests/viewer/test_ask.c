@@ -46,10 +46,10 @@ static void test_load(overlay *o, gpu *g, const ask_question *base)
     for (uint32_t half = 0; half < 2; half++) {
         ask_question q = *base;
         uint32_t words, load[A] = {0};
-        double weight = 0, most = 0, least = 1e9, bits = 0, pair[2] = {0};
+        double weight = 0, most = 0, least = 1e9, bits = 0, least_bits = 9, most_bits = 0, pair[2] = {0};
         q.half = half, q.picture = 1;
         const ask_load *a = answer(o, g, &q, &words);
-        REQUIRE(a && words == 8 + A);
+        REQUIRE(a && words == sizeof *a / 4 + A);
         int32_t begin = (int32_t)((half * COUNT + 1) * TOKENS);
         for (int32_t row = begin; row < begin + TOKENS; row++) {
             int n = 0;
@@ -62,11 +62,15 @@ static void test_load(overlay *o, gpu *g, const ask_question *base)
                     pair[n++] = (double)first[i].weight;
                 }
             double p = pair[0] / (pair[0] + pair[1]);
-            bits -= p * log2(p) + (1 - p) * log2(1 - p);
+            double h = -(p * log2(p) + (1 - p) * log2(1 - p));
+            bits += h;
+            least_bits = fmin(least_bits, h);
+            most_bits = fmax(most_bits, h);
         }
         CHECK(a->tokens == TOKENS && a->slots == 2 * TOKENS && a->with_bits == TOKENS);
         CHECK_SAY(near((double)a->weight, weight) && near((double)a->most, most) && near((double)a->least, least),
                   "%g %g %g for %g %g %g", (double)a->weight, (double)a->most, (double)a->least, weight, most, least);
+        CHECK(near((double)a->least_bits, least_bits) && near((double)a->most_bits, most_bits));
         CHECK_SAY(near((double)a->bits, bits), "%g for %g", (double)a->bits, bits);
         for (int t = 0; t < A; t++)
             CHECK_SAY(a->load[t] == load[t], "half %u target %d: %u for %u", half, t, a->load[t], load[t]);

@@ -49,13 +49,14 @@ float extreme_of(float x, bool largest)
     return x;
 }
 
-// rows with a target, slots, sum of weights, largest and least weight, sum of entropies, rows with an entropy, 0; then the
-// tokens of each target.
+// rows with a target, slots, sum of weights, largest and least weight, sum of entropies, rows with an entropy, least and
+// largest of them, 0; then the tokens of each target.
 void load()
 {
     uint own = gl_LocalInvocationIndex;
     bool scored = p.side[1].words > 0; // side 1: the scores of the same layer
     float rows = 0, slots = 0, sum = 0, most = -1e30, least = 1e30, bits = 0, with_bits = 0;
+    float most_bits = -1, least_bits = 1e30;
     for (uint token = own; token < p.tokens; token += 64) {
         uint row = row_of(0, token);
         uvec2 e = entries(0, row);
@@ -72,13 +73,16 @@ void load()
         float h = entropy(s, row_of(s, token));
         bits += max(h, 0);
         with_bits += h >= 0 ? 1 : 0;
+        most_bits = max(most_bits, h);
+        least_bits = h >= 0 ? min(least_bits, h) : least_bits;
     }
-    float results[8] = float[8](sum_of(rows), sum_of(slots), sum_of(sum), extreme_of(most, true), extreme_of(least, false),
-                                sum_of(bits), sum_of(with_bits), 0);
-    if (own < 8)
+    float results[10] = float[10](sum_of(rows), sum_of(slots), sum_of(sum), extreme_of(most, true),
+                                  extreme_of(least, false), sum_of(bits), sum_of(with_bits),
+                                  extreme_of(least_bits, false), extreme_of(most_bits, true), 0);
+    if (own < 10)
         answers[p.x + own] = floatBitsToUint(results[own]);
-    for (uint t = own; 8 + t < p.y; t += 64)
-        answers[p.x + 8 + t] = uint(given(t).y);
+    for (uint t = own; 10 + t < p.y; t += 64)
+        answers[p.x + 10 + t] = uint(given(t).y);
 }
 
 // [targets of side 0][targets of side 1]: tokens whose first experts these are.
