@@ -190,10 +190,14 @@ ACT(cancel)
     return SCRIPT_DONE;
 }
 
+/* Or has done what no frame has seen yet: app.run is the frame's, and what it points to is let go by frames alone. */
 static bool busy(app *a)
 {
-    engine_look(a->engine, &a->run);
-    return engine_busy(a->engine) || a->reopen;
+    static engine_state now; /* large */
+    const bool works = engine_busy(a->engine) || a->reopen;
+    engine_look(a->engine, &now);
+    return works || now.epoch != a->run.epoch || now.phase != a->run.phase || now.run != a->run.run ||
+           now.done != a->run.done;
 }
 
 ACT(wait)
