@@ -57,7 +57,7 @@ static bool kernel_of(const rig *r, sy_program *p, const char *file, uint32_t n_
     sy_compile_params params = {.limits = &r->device->plan->limits, .cache_directory = r->cache};
     const char *source = source_of(file);
     const uint32_t *spirv;
-    uint32_t n;
+    uint32_t n = 0;
     bool cached;
     if (!source)
         return sy_fail(error, SY_CODE_INTERNAL, "shaders/%s is not in the library", file);

@@ -100,10 +100,12 @@ bool sy_gate_record(sy_device_session *d, uint32_t which, VkCommandBuffer c, sy_
             return sy_fail_context(error, "%s, its size", dispatch->label);
         vk->vkCmdFillBuffer(c, buffer, offset, 12, 0);
     }
+    sy_vk_label_begin(d->device, c, "condition");
     vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->gate);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->gate_layout, 0, 1, &o->gate_set, 0, NULL);
     vk->vkCmdPushConstants(c, d->gate_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4, &n);
     vk->vkCmdDispatch(c, (n + GROUP - 1) / GROUP + !n, 1, 1);
+    sy_vk_label_end(d->device, c);
     sy_record_barrier(d, c, COMPUTE | COPY, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                       COMPUTE | INDIRECT,
                       VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_INDIRECT_COMMAND_READ_BIT);

@@ -308,9 +308,11 @@ static void record_advance(sy_device_session *d, VkCommandBuffer c)
     /* after marks have copied the counter, too: there may be no other barrier since */
     sy_record_barrier(d, c, COMPUTE | COPY, VK_ACCESS_SHADER_WRITE_BIT, COMPUTE,
                       VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+    sy_vk_label_begin(d->device, c, "step counter");
     vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, d->advance_layout, 0, 1, &d->advance_set, 0, NULL);
     vk->vkCmdDispatch(c, 1, 1, 1);
+    sy_vk_label_end(d->device, c);
 }
 
 static bool record_segments(sy_device_session *d, uint32_t which, sy_error *error)
