@@ -134,9 +134,10 @@ static void grid(app *a, const layers *all, look_overlay kind, float x0, float y
             *strrchr(name, '.') = 0; /* "skip_energy" goes without saying */
         gui_draw_text_fitted(at.x, y + side / 2 - line / 2, names - gap, l && l == chosen ? GUI_TEXT_COLOUR : GUI_FAINT, name);
         gui_font_end();
-        if (l && l->kind == LAYER_SERIES)
+        if (l && l->kind == LAYER_SERIES && y < y1 && y + side > y0)
             series(a, l, picture, rows, n, at.x + names, y, step, side);
-        for (uint32_t k = 0; k < n && !(l && l->kind == LAYER_SERIES); k++) {
+        bool seen = y < y1 && y + side > y0; /* what is scrolled away is not computed */
+        for (uint32_t k = 0; seen && k < n && !(l && l->kind == LAYER_SERIES); k++) {
             overlay_source s;
             if (!sight_source_at(a, rows[k], &s))
                 continue;

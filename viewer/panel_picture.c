@@ -229,7 +229,8 @@ static float strip_height(void)
     return gui_px(64) + gui_line_height() + gui_px(18);
 }
 
-static void strip(app *a, const pane *p)
+/* Those scrolled out of x0 … x1 are not computed. */
+static void strip(app *a, const pane *p, float x0, float x1)
 {
     const look_overlay kind = (look_overlay)a->look.overlay;
     const layers *all = sight_layers(a, &p->source);
@@ -252,11 +253,13 @@ static void strip(app *a, const pane *p)
         const char *why = overlay_why_not(&r);
         gui_tip(why ? "%s\n%s" : "%s", l->name, why);
         gui_draw_filled(at.x, at.y, at.x + side, at.y + side, GUI_FIELD, 0);
-        sight_draw(a, &r, at.x, at.y, at.x + side, at.y + side, false, 1);
-        if (l == chosen || hovered)
-            gui_draw_rectangle(at.x, at.y, at.x + side, at.y + side, l == chosen ? GUI_ACCENT : GUI_FAINT, 0, gui_px(2));
+        if (at.x < x1 && at.x + side > x0)
+            sight_draw(a, &r, at.x, at.y, at.x + side, at.y + side, false, 1);
+        bool on = chosen && !strcmp(l->name, chosen->name);
+        if (on || hovered)
+            gui_draw_rectangle(at.x, at.y, at.x + side, at.y + side, on ? GUI_ACCENT : GUI_FAINT, 0, gui_px(2));
         gui_font_begin(GUI_SMALL);
-        gui_draw_text_fitted(at.x, at.y + side + gui_px(2), side, l == chosen ? GUI_TEXT_COLOUR : GUI_FAINT, l->name);
+        gui_draw_text_fitted(at.x, at.y + side + gui_px(2), side, on ? GUI_TEXT_COLOUR : GUI_FAINT, l->name);
         gui_font_end();
         gui_name_end();
     }
@@ -299,6 +302,8 @@ static void picture(app *a, float x0, float y0, float x1, float y1)
         empty(a, x0, y0, x1, y1);
         return;
     }
+    if (a->look.comparison == LOOK_BESIDE)
+        main = n - 1; /* this run */
     for (int i = 0; i < n; i++)
         main = panes[i].selected ? i : main;
     const pane *shown = &panes[main];
@@ -316,7 +321,7 @@ static void picture(app *a, float x0, float y0, float x1, float y1)
     if (layers_below) {
         gui_place_set(x0, y1 - strip_height() + gui_px(6));
         gui_child_begin("layers at this step", x1 - x0, strip_height() - gui_px(6), false);
-        strip(a, shown->right.history ? &(pane){.source = shown->right, .picture = shown->picture} : shown);
+        strip(a, shown->right.history ? &(pane){.source = shown->right, .picture = shown->picture} : shown, x0, x1);
         gui_child_end();
     }
 }

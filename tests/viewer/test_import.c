@@ -6,6 +6,8 @@
 #include "viewer/import.h"
 #include "viewer/palette.h"
 
+#include <time.h>
+
 static uint32_t frame;
 
 static sy_result *generate(sy_context *context)
@@ -70,6 +72,44 @@ static void check_layer(overlay *o, gpu *g, const sy_history *h, const layer *l,
     CHECK(seen & (seen - 1)); /* several experts */
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Prints what a new step costs the device: the picture, every layer's map and the load of one, as the window asks for them;
+ * less what a submission costs that draws nothing. The best of some. */
+static void measure(overlay *o, gpu *g, const sy_history *h, const layers *found)
+{
+    double best[2] = {1e9, 1e9};
+    uint32_t tiles = 0, words;
+    for (uint32_t turn = 0; turn < 40; turn++) {
+        const overlay_source s = {h, 100 + turn, 0};
+        overlay_request picture = {.kind = OVERLAY_PICTURE, .source = s, .picked = overlay_no_cells};
+        overlay_tile tile;
+        overlay_begin(o, frame++ % OVERLAY_SLOTS);
+        uint32_t n = 0;
+        for (uint32_t i = 0; turn % 2 && i < found->n; i++) {
+            overlay_request r = {.kind = OVERLAY_EXPERT, .source = s, .layer = &found->list[i], .picked = overlay_no_cells};
+            n += overlay_want(o, &r, &tile);
+        }
+        if (turn % 2) {
+            ask_question q = {.kind = ASK_LOAD, .source = s, .layer = &found->list[0], .picked = overlay_no_cells};
+            n += overlay_want(o, &picture, &tile);
+            overlay_ask(o, &q, &words);
+        }
+        double begin = now();
+        test_frame(o, g);
+        double seconds = now() - begin;
+        best[turn % 2] = seconds < best[turn % 2] ? seconds : best[turn % 2];
+        tiles = n > tiles ? n : tiles;
+    }
+    printf("%u tiles and a question: %.3f ms; an empty submission: %.3f ms\n", tiles, best[1] * 1e3, best[0] * 1e3);
+    CHECK(tiles == 5);
+}
+
 int main(void)
 {
     test_device d;
@@ -105,6 +145,7 @@ int main(void)
         }
     CHECK_SAY(worst <= 1, "the last estimate and the picture are %d apart", worst);
     free(texels);
+    measure(o, g, h, &found);
     overlay_destroy(&o);
     import_destroy(g, &imported);
     sy_result_destroy(&result);
