@@ -8,10 +8,12 @@
 #define SY_VIEWER_APP_H
 
 #include "viewer/engine.h"
+#include "viewer/export.h"
 #include "viewer/gui.h"
 #include "viewer/look.h"
 #include "viewer/options.h"
 #include "viewer/paint.h"
+#include "viewer/runs.h"
 #include "viewer/script.h"
 #include "viewer/sight.h"
 #include "viewer/swapchain.h"
@@ -68,6 +70,11 @@ typedef struct app {
     engine_request request_before; /* and said, before another model was asked for */
     look look;
     script *script; /* NULL: none */
+
+    runs runs;
+    export_job export;
+    bool unsettled; /* the last frame lacks some of what it is to show, which is being computed */
+    float middle[4]; /* of the window, in this frame: left, top, width, height */
 
     char banner[2300]; /* an error that is shown until it is dismissed; "": none */
     bool banner_is_warning;

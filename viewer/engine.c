@@ -167,6 +167,26 @@ void engine_second(engine *e, const char *device)
     pthread_mutex_unlock(&e->lock);
 }
 
+void engine_save_routes(engine *e, const char *path)
+{
+    pthread_mutex_lock(&e->lock);
+    snprintf(e->save_path, sizeof e->save_path, "%s", path);
+    e->save_wanted = true;
+    e->save_over = false;
+    pthread_cond_broadcast(&e->news);
+    pthread_mutex_unlock(&e->lock);
+}
+
+bool engine_routes_saved(engine *e, bool *failed, char *why, size_t size)
+{
+    pthread_mutex_lock(&e->lock);
+    bool over = e->save_over;
+    *failed = e->save_failed;
+    snprintf(why, size, "%s", e->save_why);
+    pthread_mutex_unlock(&e->lock);
+    return over;
+}
+
 void engine_cancel(engine *e)
 {
     pthread_mutex_lock(&e->lock);

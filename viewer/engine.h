@@ -90,6 +90,10 @@ void engine_open(engine *e, const engine_request *request);
 void engine_generate(engine *e, const engine_request *request);
 /* Makes what the last run was made of once more on another device, and publishes `second`. */
 void engine_second(engine *e, const char *device);
+/* Writes the routes of the run that ended (sy_history_save_routes); at most one at a time. */
+void engine_save_routes(engine *e, const char *path);
+/* Over; *failed: and why. */
+bool engine_routes_saved(engine *e, bool *failed, char *why, size_t size);
 void engine_cancel(engine *e);
 bool engine_busy(engine *e); /* something runs or is about to */
 

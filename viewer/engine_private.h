@@ -19,6 +19,8 @@ struct engine {
     engine_request wanted;
     bool open_wanted, run_wanted, second_wanted, cancel, stop;
     char second_device[256];
+    bool save_wanted, save_over, save_failed;
+    char save_path[ENGINE_PATH], save_why[500];
     uint64_t let_go;
 
     /* The engine thread's own. */

@@ -281,12 +281,32 @@ static void second(engine *e, const char *device)
     e->wake();
 }
 
+/* Called and left with the lock held. */
+static void save_routes(engine *e)
+{
+    char path[ENGINE_PATH];
+    memcpy(path, e->save_path, sizeof path);
+    e->save_wanted = false;
+    pthread_mutex_unlock(&e->lock);
+    sy_status status = e->pipeline && e->done ? sy_history_save_routes(e->pipeline, e->done, path) : SY_ERROR_NOT_FOUND;
+    pthread_mutex_lock(&e->lock);
+    e->save_over = true;
+    e->save_failed = status != SY_OK;
+    snprintf(e->save_why, sizeof e->save_why, "%.499s",
+             e->pipeline ? sy_context_message(e->context) : "there is no run whose routes could be written");
+    e->wake();
+}
+
 void *engine_work(void *argument)
 {
     engine *e = argument;
     engine_request *r = malloc(sizeof *r);
     pthread_mutex_lock(&e->lock);
     while (r && !e->stop) {
+        if (e->save_wanted) {
+            save_routes(e);
+            continue;
+        }
         if (!e->open_wanted && !e->run_wanted && !e->second_wanted) {
             pthread_cond_wait(&e->news, &e->lock);
             continue;

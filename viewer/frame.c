@@ -44,6 +44,8 @@ static bool look_at_engine(app *a)
 static void build(app *a, double seconds)
 {
     double began = window_time();
+    runs_follow(a);
+    export_before_frame(a);
     sight_begin(a);
     gui_begin((float)a->width, (float)a->height, seconds);
     layout_build(a);
@@ -123,7 +125,7 @@ static bool show(app *a, frame_slot *s, double event_time)
     a->reopen = true; /* an image that was taken must be presented: where that fails, all is opened anew */
     bool ok = begin_commands(a, s);
     if (ok)
-        sight_record(a, s->commands);
+        a->unsettled = sight_record(a, s->commands);
     if (!ok ||
         !paint_record(&a->p, a->slot, true, s->commands, a->swapchain.framebuffers[image], a->swapchain.width,
                       a->swapchain.height) ||
@@ -250,7 +252,8 @@ void frame_loop(app *a)
             judge(a);
             a->redraw = a->redraw ? a->redraw : 1;
             window_events(a->window, 0.02);
-        }
+        } else
+            export_after_frame(a);
     }
 }
 
@@ -266,11 +269,12 @@ bool frame_headless(app *a)
         build(a, 1.0 / 60);
         if (!begin_commands(a, s))
             return false;
-        more = sight_record(a, s->commands);
+        a->unsettled = more = sight_record(a, s->commands);
         if (!submit(a, s, 0) || !stage_wait(a))
             return false;
         count_frame(a, 0);
     }
+    export_after_frame(a);
     return true;
 }
 

@@ -40,6 +40,31 @@ static void next_seed(app *a)
     app_generate(a);
 }
 
+/* As the tab does, under its first name; what was there is replaced. */
+static void write_file(app *a, export_kind kind, const char *path)
+{
+    char why[500];
+    if (!export_begin(a, kind, path, why, sizeof why))
+        app_complain(a, true, "%s", why);
+}
+
+static void export_seen(app *a)
+{
+    write_file(a, EXPORT_VIEW, "view.png");
+}
+
+static void export_steps(app *a)
+{
+    write_file(a, EXPORT_STEPS, "steps.webp");
+}
+
+static void save(app *a)
+{
+    char why[500];
+    if (!runs_save(a, "exploration.json", why, sizeof why))
+        app_complain(a, true, "%s", why);
+}
+
 static void quit(app *a)
 {
     a->quit = true;
@@ -207,6 +232,9 @@ static const key keys[] = {
     {"Ctrl +", "larger text", 0, '=', true, true, true, larger},
     {"Ctrl -", "smaller text", 0, '-', true, true, true, smaller},
     {"Ctrl 0", "text of the usual size", 0, '0', true, false, true, usual_size},
+    {"Ctrl E", "what is seen to view.png", 0, 'E', true, false, true, export_seen},
+    {"Ctrl R", "the steps to steps.webp, an animation", 0, 'R', true, false, true, export_steps},
+    {"Ctrl S", "the exploration to exploration.json", 0, 'S', true, false, true, save},
     {"Ctrl Q", "end", 0, 'Q', true, false, true, quit},
 };
 

@@ -94,6 +94,7 @@ void layout_build(app *a)
     gui_region_begin("left", 0, 0, x1, tall, true);
     left(a);
     gui_region_end();
+    memcpy(a->middle, (float[]){x1 + gap, 0, x2 - x1 - 2 * gap, y - gap}, sizeof a->middle);
     gui_region_begin("centre", x1 + gap, 0, x2 - x1 - 2 * gap, y - gap, false);
     centre(a);
     gui_region_end();

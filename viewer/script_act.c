@@ -496,6 +496,34 @@ ACT(key)
     return SCRIPT_DONE;
 }
 
+ACT(export)
+{
+    UNUSED;
+    int kind = 0;
+    if (a->export.active) /* the one this line began: words[2] is its path */
+        return SCRIPT_AGAIN;
+    if (*a->export.said && !strcmp(a->export.path, l->words[2])) {
+        snprintf(error, size, "%s", a->export.said);
+        a->export.path[0] = 0;
+        return a->export.failed ? SCRIPT_WRONG : SCRIPT_DONE;
+    }
+    while (export_kind_name((export_kind)kind) && strcmp(export_kind_name((export_kind)kind), l->words[1]) != 0)
+        kind++;
+    if (kind == EXPORT_KINDS)
+        return wrong(error, size, "view, picture, steps or routes", l->words[1]);
+    return export_begin(a, (export_kind)kind, l->words[2], error, size) ? SCRIPT_AGAIN : SCRIPT_WRONG;
+}
+
+ACT(save)
+{
+    return runs_save(a, l->words[1], error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
+}
+
+ACT(open)
+{
+    return runs_open(a, l->words[1], error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
+}
+
 ACT(screenshot)
 {
     return frame_screenshot(a, l->words[1], error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
@@ -546,6 +574,9 @@ static const script_command commands[] = {
     {"wheel", "N", 1, 1, "turn it, positive: away", act_wheel},
     {"type", "TEXT", 1, 1, "characters", act_type},
     {"key", "NAME", 1, 1, "a letter, left, enter, ctrl+enter …", act_key},
+    {"export", "view|picture|steps|routes FILE", 2, 2, "steps: .webp an animation, .png a sequence", act_export},
+    {"save", "FILE", 1, 1, "the exploration: runs, settings, what is looked at", act_save},
+    {"open", "FILE", 1, 1, "an exploration: makes its last two runs again", act_open},
     {"screenshot", "FILE", 1, 1, "what is seen, as a PNG", act_screenshot},
 };
 

@@ -122,6 +122,7 @@ bool stage_wait(app *a)
 
 void stage_close(app *a)
 {
+    export_stop(a);
     gpu *g = &a->g;
     if (g->pool && stage_wait(a))
         gpu_idle(g); /* and what is presented */

@@ -52,6 +52,12 @@ void app_model_opened(app *a)
 
 void app_open_model(app *a, const char *path)
 {
+    char why[500];
+    if (runs_is_file(path)) {
+        if (!runs_open(a, path, why, sizeof why))
+            app_complain(a, true, "%s", why);
+        return;
+    }
     a->request_before = a->request;
     snprintf(a->request.model, sizeof a->request.model, "%s", path);
     a->request.n_settings = a->request.n_steers = 0; /* they were the other model's */
@@ -195,5 +201,6 @@ int sy_view_main(int argc, char **argv, const char *default_model)
         window_close(&a.window);
     gui_close();
     script_free(&a.script);
+    runs_free(&a.runs);
     return status;
 }

@@ -11,7 +11,7 @@ int sy_command_view(int argc, char **argv)
     return sy_view_main(argc, argv, sy_cli_default_model());
 #else
     (void)argc;
-    return sy_cli_fail(argv[0], "this build has no viewer: it needs GLFW and Dear ImGui (Debian: libglfw3-dev, libimgui-dev), "
+    return sy_cli_fail(argv[0], "this build has no viewer: it needs GLFW, Dear ImGui and libwebp (Debian: libglfw3-dev, libimgui-dev, libwebp-dev), "
                                 "found when CMake runs with SY_VIEWER=AUTO or ON");
 #endif
 }
