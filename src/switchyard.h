@@ -5,6 +5,7 @@
  *   3. sy_model_open            a .safetensors file
  *   4. sy_pipeline_create       model + device + sampler settings -> compiled, weights uploaded
  *   5. sy_generate              prompts and seeds in, pictures and taps out; progress and cancel by callback
+ *   or sy_profile_run           says where the time of a model or a graph goes, dispatch by dispatch
  *   or sy_graph_run             runs any graph in the text form, or the network of any model, on named arrays
  *
  * Every params struct is zero-initialised for defaults: zero means "the default" in every field, and NULL in place of

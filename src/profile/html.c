@@ -115,10 +115,13 @@ static void tiles(const sy_profile_report *r, sy_text *out)
         }
     for (int m = 0; m < SY_MODES; m++)
         if (r->host_timed[m].n && r->host_plain.median > 0) {
-            bool noise = fabs(r->host_timed[m].median - r->host_plain.median) <= r->host_timed[m].spread + r->host_plain.spread;
+            const char *noise = r->host_plain.n < 3 ? ", of too few runs to tell noise"
+                                : fabs(r->host_timed[m].median - r->host_plain.median) <= r->host_timed[m].spread + r->host_plain.spread
+                                    ? ", within the noise"
+                                    : "";
             snprintf(value, sizeof value, "%+.1f %%", 100 * (r->host_timed[m].median / r->host_plain.median - 1));
             snprintf(what, sizeof what, "what profiling costs a run, %s%s (host clock, %s ± %s without)", sy_profile_mode_text((sy_profile_mode)m),
-                     noise ? ", within the noise" : "", sy_html_seconds(r->host_plain.median, a), sy_html_seconds(r->host_plain.spread, b));
+                     noise, sy_html_seconds(r->host_plain.median, a), sy_html_seconds(r->host_plain.spread, b));
             tile(out, value, what);
         }
     sy_text_add(out, "</div>\n");

@@ -72,8 +72,10 @@ static void print_totals(const sy_profile_report *r, sy_text *out)
             sy_text_printf(out, "  with them, %-8s %s +- %s: profiling costs %+.1f %%%s\n", sy_profile_mode_text((sy_profile_mode)m),
                            seconds(r->host_timed[m].median, a), seconds(r->host_timed[m].spread, b),
                            100 * (r->host_timed[m].median / r->host_plain.median - 1),
-                           fabs(r->host_timed[m].median - r->host_plain.median) <= r->host_timed[m].spread + r->host_plain.spread
-                               ? ", within the noise" : "");
+                           r->host_plain.n < 3 ? ", of too few runs to tell noise"
+                           : fabs(r->host_timed[m].median - r->host_plain.median) <= r->host_timed[m].spread + r->host_plain.spread
+                               ? ", within the noise"
+                               : "");
 }
 
 typedef struct row {
