@@ -147,12 +147,28 @@ def run(a):
             with locked(a.lock):
                 row = measure(case, parties.values(), a)
             result["rows"].append(row)
+            result["load_after"] = load()
+            result["versions"] = {name: party.version for name, party in parties.items() if name != "roof"}
+            if a.json:
+                replace(a.json, json.dumps(result, indent=1) + "\n")  # a run that is ended early leaves what it has
             print(report.line(row), flush=True)
     finally:
         for party in parties.values():
             party.stop()
-    result["load_after"] = load()
-    result["versions"] = {name: party.version for name, party in parties.items() if name != "roof"}
+    return result
+
+
+def joined(results):
+    """The rows of several runs under the first one's head; of rows in several, the first."""
+    result = results[0]
+    for other in results[1:]:
+        names = {row["name"] for row in result["rows"]}
+        result["rows"] += [row for row in other["rows"] if row["name"] not in names]
+        for name, version in other["versions"].items():
+            result["versions"][name] = result["versions"].get(name) or version
+        result["load_after"] = other["load_after"]
+    order = [case.name for case in cases.CASES]
+    result["rows"].sort(key=lambda row: order.index(row["name"]) if row["name"] in order else len(order))
     return result
 
 
@@ -183,17 +199,19 @@ def main():
     args.add_argument("--without", action="append", default=[], help="a party to leave out")
     args.add_argument("--lock", help="a file to hold (flock) during each piece of work, on a machine where others measure too")
     args.add_argument("--json", help="where to write all samples")
-    args.add_argument("--from", dest="source", help="JSON of a run before, instead of measuring")
+    args.add_argument("--from", dest="sources", action="append",
+                      help="JSON of a run before, instead of measuring; several times: rows of several runs")
     args.add_argument("--readme", help="file whose table between the markers is replaced")
     a = args.parse_args()
     a.threads = 1 if a.processor_time else a.threads
-    if a.source:
-        with open(a.source) as file:
-            result = json.load(file)
+    if a.sources:
+        result = []
+        for source in a.sources:
+            with open(source) as file:
+                result.append(json.load(file))
+        result = joined(result)
     else:
         result = run(a)
-    if a.json:
-        replace(a.json, json.dumps(result, indent=1) + "\n")
     if a.readme:
         with open(a.readme) as file:
             text = report.inserted(file.read(), report.table(result))

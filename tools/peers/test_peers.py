@@ -84,6 +84,14 @@ class Table(unittest.TestCase):
         self.assertIn("2 threads each, wall time: device: x.", text)
         self.assertIn("No figure of ggml (any row): peers_ggml: No such file or directory.", text)
 
+    def test_rows_of_several_runs(self):
+        first, second = self.result(), self.result()
+        first["rows"][0]["name"], second["versions"] = cases.CASES[1].name, {"switchyard": "device: y", "ggml": "ggml 1"}
+        second["rows"].append(dict(second["rows"][0], name=cases.CASES[0].name))
+        both = compare.joined([first, second])
+        self.assertEqual([row["name"] for row in both["rows"]], [cases.CASES[0].name, cases.CASES[1].name, "work"])
+        self.assertEqual(both["versions"], {"switchyard": "device: x", "ggml": "ggml 1"})
+
     def test_only_what_is_between_the_markers_changes(self):
         text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
         once = report.inserted(text, "new")
