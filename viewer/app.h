@@ -75,6 +75,8 @@ typedef struct app {
     export_job export;
     bool unsettled; /* the last frame lacks some of what it is to show, which is being computed */
     float middle[4]; /* of the window, in this frame: left, top, width, height */
+    char numbers_path[1024], numbers_error[300]; /* numbers.h; "": none are wanted */
+    bool numbers_given;
 
     char banner[2300]; /* an error that is shown until it is dismissed; "": none */
     bool banner_is_warning;

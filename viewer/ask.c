@@ -38,6 +38,12 @@ void ask_store_destroy(ask_store *s)
     free(s);
 }
 
+/* Whether the answer depends on what is picked. */
+static bool picks(ask_kind kind)
+{
+    return kind == ASK_REGION || kind == ASK_AFFINITY || kind == ASK_SCORES;
+}
+
 static ask_key key_of(const ask_question *q)
 {
     ask_key key;
@@ -49,7 +55,7 @@ static ask_key key_of(const ask_question *q)
     key.kind = (uint32_t)q->kind;
     key.picture = q->kind == ASK_VALUES ? 0 : q->picture;
     key.half = q->half;
-    key.picked = q->kind == ASK_REGION ? q->picked : overlay_no_cells;
+    key.picked = picks(q->kind) ? q->picked : overlay_no_cells;
     return key;
 }
 
@@ -127,7 +133,7 @@ static uint32_t prepare(const overlay *o, const ask_question *q, overlay_params 
     params->kind = (uint32_t)q->kind;
     params->picture = q->picture;
     params->half = q->half;
-    params->picked = q->kind == ASK_REGION ? q->picked : overlay_no_cells;
+    params->picked = picks(q->kind) ? q->picked : overlay_no_cells;
     overlay_bind_none(o, &params->side[1], &bound[1]);
     if (q->source.evaluation >= q->source.history->n_evaluations ||
         !overlay_bind_layer(o, &q->source, q->layer, false, &params->side[0], &bound[0]))
@@ -151,6 +157,11 @@ static uint32_t prepare(const overlay *o, const ask_question *q, overlay_params 
     case ASK_VALUES:
         params->target = 0;
         return q->layer->kind > LAYER_BLOCKS ? words : 0;
+    case ASK_SCORES:
+        return q->layer->kind == LAYER_EXPERTS &&
+                       overlay_bind_layer(o, &q->source, q->layer, true, &params->side[1], &bound[1])
+                   ? params->side[1].columns
+                   : 0;
     }
     return 0;
 }

@@ -11,11 +11,14 @@ enum { ASK_A_FRAME = 64, ASK_MOST_WORDS = 16384, ASK_BYTES = 16 << 20 };
 
 typedef enum ask_kind {
     ASK_LOAD,     /* ask_load, then u32 tokens of each target. Of experts; of one picture and half */
-    ASK_AFFINITY, /* u32[targets of layer][targets of other]: tokens whose first experts these are */
+    ASK_AFFINITY, /* u32[targets of layer][targets of other]: picked tokens (all, if none is picked) whose first experts
+                     these are */
     ASK_REGION,   /* (weight f32, times f32)[targets]: what the picked tokens, or blocks of queries, give each target;
                      of all, if none is picked */
     ASK_RANGE,    /* f32 least, largest, sum of sizes of a picture's share of a tap of numbers */
-    ASK_VALUES    /* f32 the numbers of a tap with few of them, all samples' */
+    ASK_VALUES,   /* f32 the numbers of a tap with few of them, all samples' */
+    ASK_SCORES    /* f32[targets]: mean share of each in what the picked tokens' experts are chosen from, after a softmax
+                     where the scores are no distribution; of experts with scores */
 } ask_kind;
 
 typedef struct ask_question {

@@ -1002,6 +1002,8 @@ void gui_draw_ribbon(float x0, float y0, float height0, float x1, float y1, floa
 {
     enum { PARTS = 16 };
     ImVec2 before_top, before_bottom;
+    const ImDrawListFlags flags = drawing()->Flags;
+    drawing()->Flags &= ~ImDrawListFlags_AntiAliasedFill; /* edges of parts would show as stripes */
     for (int i = 0; i <= PARTS; i++) {
         float t = (float)i / PARTS, s = t * t * (3 - 2 * t), x = x0 + (x1 - x0) * t;
         float y = y0 + (y1 - y0) * s, h = height0 + (height1 - height0) * s;
@@ -1011,6 +1013,7 @@ void gui_draw_ribbon(float x0, float y0, float height0, float x1, float y1, floa
         before_top = top;
         before_bottom = bottom;
     }
+    drawing()->Flags = flags;
 }
 
 void gui_draw_text(float x, float y, uint32_t c, const char *text)

@@ -524,6 +524,27 @@ ACT(open)
     return runs_open(a, l->words[1], error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
 }
 
+/* The panel shown writes it in the next frames. */
+ACT(numbers)
+{
+    enum { FRAMES = 60 };
+    static uint32_t since;
+    if (!*a->numbers_path) {
+        since = a->times.frames;
+        a->numbers_given = false;
+        return take_text(l->words[1], a->numbers_path, sizeof a->numbers_path, error, size) == SCRIPT_DONE ? SCRIPT_AGAIN
+                                                                                                           : SCRIPT_WRONG;
+    }
+    if (!a->numbers_given && a->times.frames < since + FRAMES)
+        return SCRIPT_AGAIN;
+    if (!a->numbers_given)
+        snprintf(error, size, "the tab that is shown has no numbers (tab patch, tab statistics)");
+    else
+        snprintf(error, size, "%s", a->numbers_error);
+    a->numbers_path[0] = 0;
+    return *error ? SCRIPT_WRONG : SCRIPT_DONE;
+}
+
 ACT(screenshot)
 {
     return frame_screenshot(a, l->words[1], error, size) ? SCRIPT_DONE : SCRIPT_WRONG;
@@ -577,6 +598,7 @@ static const script_command commands[] = {
     {"export", "view|picture|steps|routes FILE", 2, 2, "steps: .webp an animation, .png a sequence", act_export},
     {"save", "FILE", 1, 1, "the exploration: runs, settings, what is looked at", act_save},
     {"open", "FILE", 1, 1, "an exploration: makes its last two runs again", act_open},
+    {"numbers", "FILE", 1, 1, "what the tab that is shown says, as JSON", act_numbers},
     {"screenshot", "FILE", 1, 1, "what is seen, as a PNG", act_screenshot},
 };
 

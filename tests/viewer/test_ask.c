@@ -9,6 +9,7 @@
 enum { GRID = 8, TOKENS = GRID * GRID, COUNT = 2, ROWS = 2 * COUNT * TOKENS, A = 7, B = 5, SIDE = 16 };
 
 static test_pair first[ROWS * 2], second[ROWS];
+static float scores[ROWS * B];
 static float map[COUNT * 3 * SIDE * SIDE], energy[2 * COUNT] = {1.5f, 2.5f, 3.5f, -4};
 static uint32_t frame;
 
@@ -87,6 +88,37 @@ static void test_affinity(overlay *o, gpu *g, const ask_question *base, const la
     for (int32_t row = 0; row < TOKENS; row++)
         wanted[best_of(first, ROWS * 2, row)][best_of(second, ROWS, row)]++;
     CHECK(!memcmp(a, wanted, sizeof wanted));
+    memset(wanted, 0, sizeof wanted);
+    q.picked = (overlay_cells){1, 2, 3, 7};
+    a = answer(o, g, &q, &words);
+    REQUIRE(a && words == A * B);
+    for (int32_t row = 0; row < TOKENS; row++)
+        if (row % GRID >= 1 && row % GRID <= 3 && row / GRID >= 2)
+            wanted[best_of(first, ROWS * 2, row)][best_of(second, ROWS, row)]++;
+    CHECK(!memcmp(a, wanted, sizeof wanted));
+}
+
+/* Mean of softmaxes: the synthetic scores are no distribution. */
+static void test_scores(overlay *o, gpu *g, const ask_question *base, const layer *scored)
+{
+    ask_question q = *base;
+    uint32_t words;
+    double wanted[B] = {0};
+    q.kind = ASK_SCORES, q.layer = scored, q.picture = 1, q.half = 1, q.picked = (overlay_cells){5, 0, 6, 0};
+    const float *a = answer(o, g, &q, &words);
+    REQUIRE(a && words == B);
+    for (int x = 5; x <= 6; x++) {
+        const float *row = scores + ((COUNT + 1) * TOKENS + x) * B;
+        double sum = 0;
+        for (int t = 0; t < B; t++)
+            sum += exp((double)row[t]);
+        for (int t = 0; t < B; t++)
+            wanted[t] += exp((double)row[t]) / sum / 2;
+    }
+    for (int t = 0; t < B; t++)
+        CHECK_SAY(near((double)a[t], wanted[t]), "target %d: %g for %g", t, (double)a[t], wanted[t]);
+    q.layer = base->layer;
+    CHECK(!answer(o, g, &q, &words)); /* it has none */
 }
 
 static void test_region(overlay *o, gpu *g, const ask_question *base)
@@ -168,7 +200,7 @@ static void test_manners(overlay *o, gpu *g, const ask_question *base)
 
 int main(void)
 {
-    static const int32_t map_dims[] = {COUNT, 3, SIDE, SIDE}, energy_dims[] = {2 * COUNT};
+    static const int32_t map_dims[] = {COUNT, 3, SIDE, SIDE}, energy_dims[] = {2 * COUNT}, scores_dims[] = {ROWS, B};
     test_device d;
     test_history h;
     layers found;
@@ -181,11 +213,14 @@ int main(void)
         first[2 * i + 1] = (test_pair){i, (t + 1 + i % (A - 1)) % A, test_random() + 0.01f};
         second[i] = (test_pair){i, (int32_t)(test_random() * B), 1};
     }
+    for (int i = 0; i < ROWS * B; i++)
+        scores[i] = 3 * test_random() - 1;
     for (int i = 0; i < COUNT * 3 * SIDE * SIDE; i++)
         map[i] = 4 * test_random() - 2;
     test_history_make(&h, g, COUNT, SIDE, GRID, 1, true);
     test_route(&h, "blocks.1.route", ROWS, A, first, ROWS * 2);
     test_route(&h, "blocks.2.route", ROWS, B, second, ROWS);
+    test_values(&h, "blocks.2.scores", scores, 2, scores_dims);
     test_values(&h, "guidance.map", map, 4, map_dims);
     test_values(&h, "out.skip_energy", energy, 1, energy_dims);
     layers_find(&h.history, &found);
@@ -197,6 +232,7 @@ int main(void)
     test_load(o, g, &base);
     test_affinity(o, g, &base, layers_named(&found, "blocks.2"));
     test_region(o, g, &base);
+    test_scores(o, g, &base, layers_named(&found, "blocks.2"));
     test_numbers(o, g, &base, &found);
     test_manners(o, g, &base);
     overlay_destroy(&o);

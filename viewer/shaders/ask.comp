@@ -7,7 +7,7 @@
 layout(local_size_x = 64) in;
 layout(std430, set = 0, binding = 5) buffer Answers { uint answers[]; };
 
-const uint LOAD = 0, AFFINITY = 1, REGION = 2, RANGE = 3, VALUES = 4;
+const uint LOAD = 0, AFFINITY = 1, REGION = 2, RANGE = 3, VALUES = 4, SCORES = 5;
 
 shared float sums[64];
 shared uint pairs[64];
@@ -85,13 +85,14 @@ void load()
         answers[p.x + 10 + t] = uint(given(t).y);
 }
 
-// [targets of side 0][targets of side 1]: tokens whose first experts these are.
+// [targets of side 0][targets of side 1]: the picked tokens (all, if none is picked) whose first experts these are.
 void affinity()
 {
     uint own = gl_LocalInvocationIndex;
     for (uint first = 0; first < p.tokens; first += 64) {
         uint best[2] = uint[2](NONE, NONE), token = first + own;
-        for (uint s = 0; s < 2 && token < p.tokens; s++)
+        bool counts = token < p.tokens && (!any_picked() || picked(token));
+        for (uint s = 0; s < 2 && counts; s++)
             best[s] = row_facts(s, row_of(s, token)).best;
         bool both = best[0] != NONE && best[1] != NONE;
         barrier();
@@ -111,6 +112,42 @@ void region()
         vec2 sum = p.layer_kind == LAYER_BLOCKS ? mass_of(0, t) : given(t);
         answers[p.x + 2 * t] = floatBitsToUint(sum.x);
         answers[p.x + 2 * t + 1] = floatBitsToUint(sum.y);
+    }
+}
+
+// Share of a target in the scores of a row of side 1: as they are where they are a distribution, else after a softmax.
+float share_of(uint row, uint target)
+{
+    uint n = p.side[1].columns;
+    float most = -1e30, sum = 0, total = 0;
+    bool plain = true;
+    for (uint i = 0; i < n; i++) {
+        float x = number(1, row * n + i);
+        most = max(most, x);
+        sum += x;
+        plain = plain && x >= 0;
+    }
+    float own = number(1, row * n + target);
+    if (plain && abs(sum - 1) < 1e-3)
+        return own;
+    for (uint i = 0; i < n; i++)
+        total += exp(number(1, row * n + i) - most);
+    return exp(own - most) / total;
+}
+
+// For every target: its mean share in the scores of the picked tokens.
+void scores()
+{
+    for (uint t = gl_LocalInvocationIndex; t < p.y; t += 64) {
+        float sum = 0, n = 0;
+        for (uint token = 0; token < p.tokens; token++) {
+            uint row = !any_picked() || picked(token) ? row_of(1, token) : NONE;
+            if (row == NONE)
+                continue;
+            sum += share_of(row, t);
+            n += 1;
+        }
+        answers[p.x + t] = floatBitsToUint(n > 0 ? sum / n : 0);
     }
 }
 
@@ -144,6 +181,8 @@ void main()
         region();
     else if (p.kind == RANGE)
         range();
+    else if (p.kind == SCORES)
+        scores();
     else
         for (uint i = own; i < p.y; i += 64)
             answers[p.x + i] = word(0, p.target + i);
