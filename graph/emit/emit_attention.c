@@ -44,14 +44,13 @@ static void write_load(sy_gen *gen, const char *name, sy_value x)
 
 static void store_at(sy_gen *gen, sy_ix *index)
 {
-    for (uint32_t i = 0; i < gen->group->n_outputs; i++) {
-        sy_ix at[SY_MAX_RANK];
-        if (!sy_pull_invert(gen, gen->group->outputs[i], gen->group->anchors[0], index, at)) {
+    sy_ix at[SY_GROUP_OUTPUTS][SY_MAX_RANK];
+    for (uint32_t i = 0; i < gen->group->n_outputs; i++)
+        if (!sy_pull_invert(gen, gen->group->outputs[i], gen->group->anchors[0], index, at[i])) {
             sy_gen_fail(gen, "an output of an attention is not made of it element by element");
             return;
         }
-        sy_push_store(gen, i, at, sy_pull(gen, gen->group->outputs[i], at));
-    }
+    sy_push_outputs(gen, 0, at);
 }
 
 static void write_store(sy_gen *gen, const sy_type *type)

@@ -4,12 +4,12 @@
 
 static void store(sy_gen *gen, sy_ix flat)
 {
+    sy_ix at[SY_GROUP_OUTPUTS][SY_MAX_RANK];
     for (uint32_t i = 0; i < gen->group->n_outputs; i++) {
         const sy_type *type = &gen->graph->nodes[gen->group->outputs[i]].type;
-        sy_ix index[SY_MAX_RANK];
-        sy_ix_unflat(gen->ix, flat, type->dim, type->rank, index);
-        sy_push_store(gen, i, index, sy_pull(gen, gen->group->outputs[i], index));
+        sy_ix_unflat(gen->ix, flat, type->dim, type->rank, at[i]);
     }
+    sy_push_outputs(gen, 0, at);
 }
 
 bool sy_emit_map(sy_gen *gen, sy_text *out)

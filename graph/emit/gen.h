@@ -85,6 +85,9 @@ sy_val sy_pull_apart(sy_gen *gen, sy_value value, const sy_ix *index);
 /* Word `at` (a GLSL expression or index) of a materialised route. */
 const char *sy_pull_word(sy_gen *gen, sy_value route, uint32_t section, sy_ix at);
 void sy_push_store(sy_gen *gen, uint32_t output, const sy_ix *index, sy_val value);
+/* All outputs of the group but `without` (0: none), each at its index: all are computed before any is stored, for one may
+ * be written over a state that another reads. */
+void sy_push_outputs(sy_gen *gen, sy_value without, sy_ix (*at)[SY_MAX_RANK]);
 /* Index of `output` where the anchor's is `index`: follows element-wise ops and bijective views. */
 bool sy_pull_invert(sy_gen *gen, sy_value output, sy_value anchor, const sy_ix *index, sy_ix *result);
 bool sy_pull_reaches(sy_gen *gen, sy_value value, sy_value anchor);

@@ -342,6 +342,18 @@ static void store_scalar(sy_gen *gen, uint32_t binding, sy_dtype stored, sy_ix f
     sy_gen_line(gen, "b%u.d[%s] = %s;", binding, sy_gen_ix(gen, flat), text);
 }
 
+void sy_push_outputs(sy_gen *gen, sy_value without, sy_ix (*at)[SY_MAX_RANK])
+{
+    const sy_group *group = gen->group;
+    sy_val values[SY_GROUP_OUTPUTS];
+    for (uint32_t i = 0; i < group->n_outputs; i++)
+        if (group->outputs[i] != without)
+            values[i] = sy_pull(gen, group->outputs[i], at[i]);
+    for (uint32_t i = 0; i < group->n_outputs; i++)
+        if (group->outputs[i] != without)
+            sy_push_store(gen, i, at[i], values[i]);
+}
+
 void sy_push_store(sy_gen *gen, uint32_t output, const sy_ix *index, sy_val value)
 {
     static const char *const part[] = {"x", "y", "z", "w"};

@@ -8,22 +8,20 @@
 static void store_at(sy_gen *gen, sy_gen_place *place, const void *shape, sy_ix column, sy_value moments)
 {
     sy_value anchor = gen->group->anchors[0];
-    sy_ix index[SY_MAX_RANK], at[SY_MAX_RANK];
+    sy_ix index[SY_MAX_RANK], at[SY_GROUP_OUTPUTS][SY_MAX_RANK], of[SY_MAX_RANK];
     place(gen, shape, column, index);
     for (uint32_t i = 0; i < gen->group->n_outputs; i++) {
         sy_value output = gen->group->outputs[i];
-        if (output == moments)
-            continue;
-        if (!sy_pull_invert(gen, output, anchor, index, at)) {
+        if (output != moments && !sy_pull_invert(gen, output, anchor, index, at[i])) {
             sy_gen_fail(gen, "an output of a %s is not made of it element by element",
                         sy_op_get(gen->graph->nodes[anchor].op)->name);
             return;
         }
-        sy_push_store(gen, i, at, sy_pull(gen, output, at));
     }
+    sy_push_outputs(gen, moments, at);
     sy_value x = gen->graph->nodes[moments].args ? gen->graph->nodes[moments].args[0] : 0;
-    if (moments && sy_pull_invert(gen, x, anchor, index, at))
-        sy_gen_line(gen, "return %s;", sy_gen_wide(gen, sy_pull(gen, x, at), 4));
+    if (moments && sy_pull_invert(gen, x, anchor, index, of))
+        sy_gen_line(gen, "return %s;", sy_gen_wide(gen, sy_pull(gen, x, of), 4));
     else if (moments)
         sy_gen_fail(gen, "moments of what is not made of a contraction element by element");
 }
