@@ -340,6 +340,9 @@ sy_value sy_dit_block(const sy_dit *dit, int32_t i, sy_value x, sy_dit_feed_forw
         return whole_block(dit, i, x, feed_forward, 0);
     bool without = i < 64 * 64 && dit->without[i / 64] >> (i % 64) & 1;
     bool parted = g->nodes[x].type.dim[0] > dit->batch;
+    sy_scope_push(g, "blocks.%d", i);
+    sy_tap(g, "perturbed", sy_const(g, without)); /* whether the second pass does without this block */
+    sy_scope_pop(g);
     if (!without || dit->identity) {
         x = without && !parted ? with_copies(dit, x) : x;
         sy_dit own = sized(dit, x);

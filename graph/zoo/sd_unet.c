@@ -147,7 +147,9 @@ static sy_value layer(unet *u, sy_value x, int j, int level, sy_skips *skips, sy
     sy_graph *g = u->g;
     sy_units room;
     sy_scope_push(g, "resnets.%d", j);
-    if (sy_layers_find(&u->layers, "conv1.weight") && !drops(u, u->layers.groups)) {
+    bool there = sy_layers_find(&u->layers, "conv1.weight") && !drops(u, u->layers.groups);
+    sy_tap(g, "executed", sy_const(g, there));
+    if (there) {
         if (skip)
             x = sy_skip_concat(g, skips, x, skip, u->c->depth - 1 - level);
         x = sy_layers_resnet(&u->layers, x, u->time, 1e-5, sy_sd_units(u, u->layers.groups, &room));
@@ -155,7 +157,10 @@ static sy_value layer(unet *u, sy_value x, int j, int level, sy_skips *skips, sy
     }
     sy_scope_pop(g);
     sy_scope_push(g, "attentions.%d", j);
-    if (sy_layers_find(&u->layers, "proj_in.weight") && !drops(u, 2 * u->heads[level] + u->layers.groups)) {
+    there = sy_layers_find(&u->layers, "proj_in.weight") && !drops(u, 2 * u->heads[level] + u->layers.groups);
+    if (u->heads[level])
+        sy_tap(g, "executed", sy_const(g, there));
+    if (there) {
         x = sy_sd_transformer(u, x, u->heads[level]);
         past_depth(u);
     }

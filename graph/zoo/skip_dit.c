@@ -85,6 +85,21 @@ static void tap_energy(const sy_dit *dit, int32_t block, sy_value x, sy_value po
     sy_scope_pop(g);
 }
 
+/* "change": how far what is kept has moved since the evaluation that kept it last, relative to its size; 1 where nothing
+ * was kept before. What tells whether a cached evaluation would have done. */
+static void tap_change(const sy_dit *dit, sy_value x, sy_value cache)
+{
+    sy_graph *g = dit->g;
+    sy_type flat = SY_T(SY_F32, g->nodes[x].type.dim[0], dit->tokens * dit->config->width);
+    sy_value parts[] = {sy_binary(g, SY_OP_SUB, x, cache), x};
+    for (int i = 0; i < 2; i++) {
+        parts[i] = sy_reshape(g, sy_mul(g, parts[i], parts[i]), flat);
+        parts[i] = sy_row(g, SY_OP_REDUCE_SUM, parts[i], 0);
+    }
+    sy_value share = sy_binary(g, SY_OP_DIV, parts[0], parts[1]);
+    sy_tap(g, "change", sy_reshape(g, sy_unary(g, SY_OP_SQRT, share), SY_T(SY_F32, flat.dim[0])));
+}
+
 /* Tokens in rows of the image to the order of the regions (each region's tokens together, row by row), or back. */
 static sy_value by_region(const skip_dit *s, sy_value x, bool to)
 {
@@ -136,8 +151,10 @@ static sy_value blocks(const skip_dit *s, sy_value x, bool cached)
         if (s->branch && i == depth - s->branch) {
             if (cached)
                 x = cache;
-            else
+            else {
+                tap_change(dit, x, cache);
                 sy_carry(g, "cache.x", x);
+            }
         }
         if (i >= half) {
             sy_value popped = stack[--kept];
