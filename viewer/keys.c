@@ -58,6 +58,11 @@ static void export_steps(app *a)
     write_file(a, EXPORT_STEPS, "steps.webp");
 }
 
+static void export_routes(app *a)
+{
+    write_file(a, EXPORT_ROUTES, "routes.safetensors");
+}
+
 static void save(app *a)
 {
     char why[500];
@@ -234,6 +239,7 @@ static const key keys[] = {
     {"Ctrl 0", "text of the usual size", 0, '0', true, false, true, usual_size},
     {"Ctrl E", "what is seen to view.png", 0, 'E', true, false, true, export_seen},
     {"Ctrl R", "the steps to steps.webp, an animation", 0, 'R', true, false, true, export_steps},
+    {"Ctrl T", "raw routes to routes.safetensors", 0, 'T', true, false, true, export_routes},
     {"Ctrl S", "the exploration to exploration.json", 0, 'S', true, false, true, save},
     {"Ctrl Q", "end", 0, 'Q', true, false, true, quit},
 };
