@@ -818,7 +818,11 @@ bool gui_tabs_begin(const char *name)
 
 bool gui_tab_begin(const char *label, bool choose)
 {
-    return ImGui::BeginTabItem(label, nullptr, choose ? ImGuiTabItemFlags_SetSelected : 0);
+    const ImVec2 padding = ImGui::GetStyle().FramePadding;
+    ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, ImVec2(padding.x * 0.6f, padding.y)); /* six beside each other */
+    bool shown = ImGui::BeginTabItem(label, nullptr, choose ? ImGuiTabItemFlags_SetSelected : 0);
+    ImGui::PopStyleVar();
+    return shown;
 }
 
 void gui_tab_end(void)
