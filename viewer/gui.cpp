@@ -811,28 +811,40 @@ bool gui_header(const char *label, bool open)
     return ImGui::CollapsingHeader(label, open ? ImGuiTreeNodeFlags_DefaultOpen : 0);
 }
 
+/* Narrower than other frames, so that six fit beside each other; not what is inside a tab. */
+static void narrow(void)
+{
+    const ImVec2 padding = ImGui::GetStyle().FramePadding;
+    ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, ImVec2(padding.x * 0.6f, padding.y));
+}
+
 bool gui_tabs_begin(const char *name)
 {
-    return ImGui::BeginTabBar(name, ImGuiTabBarFlags_FittingPolicyScroll);
+    narrow();
+    bool open = ImGui::BeginTabBar(name, ImGuiTabBarFlags_FittingPolicyScroll);
+    if (!open)
+        ImGui::PopStyleVar();
+    return open;
 }
 
 bool gui_tab_begin(const char *label, bool choose)
 {
-    const ImVec2 padding = ImGui::GetStyle().FramePadding;
-    ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, ImVec2(padding.x * 0.6f, padding.y)); /* six beside each other */
     bool shown = ImGui::BeginTabItem(label, nullptr, choose ? ImGuiTabItemFlags_SetSelected : 0);
-    ImGui::PopStyleVar();
+    if (shown)
+        ImGui::PopStyleVar();
     return shown;
 }
 
 void gui_tab_end(void)
 {
     ImGui::EndTabItem();
+    narrow();
 }
 
 void gui_tabs_end(void)
 {
     ImGui::EndTabBar();
+    ImGui::PopStyleVar();
 }
 
 bool gui_table_begin(const char *name, int columns, bool lines, float height)
