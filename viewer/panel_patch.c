@@ -343,13 +343,15 @@ void panel_patch(app *a)
     const uint32_t m = facts_layers(a, &s, LAYER_BLOCKS, blocks, LAYERS);
     if (!n && !m) {
         small("This model routes nothing: no experts, no chosen blocks. Its steps, and the energy of its skips where it has "
-              "them, are under Statistics.");
+              "them, are under Stats.");
         return;
     }
     title(a, &s, picked);
     const layer *chosen = sight_layer(a, LOOK_EXPERT);
     if (n && gui_header("Path through the layers", true))
         ribbon_layers(a, &s, picked, gui_px(170));
+    if (chosen && gui_header("Steer", true))
+        steer_section(a, chosen, strongest(a, &s, chosen));
     if (n && gui_header("Experts by weight", true)) {
         ranked(a, &s, experts, n);
         small(patches(s.history, picked) == 1 ? "Filled: taken, with its weight. Hollow: next in the gate's scores, with their "
@@ -362,6 +364,4 @@ void panel_patch(app *a)
     snprintf(text, sizeof text, "%s over the steps###steps", chosen ? chosen->name : "");
     if (chosen && gui_header(text, true))
         ribbon_steps(a, chosen, picked, gui_px(120));
-    if (chosen && gui_header("Steer", true))
-        steer_section(a, chosen, strongest(a, &s, chosen));
 }
