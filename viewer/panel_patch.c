@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAYERS = 64, RANKS = 4, HALVES = 2 };
+enum { LAYERS = 64, RANKS = 4, MOST_RANKED = 256, HALVES = 2 };
 
 static uint32_t colour_of(uint32_t expert, uint8_t alpha)
 {
@@ -121,17 +121,30 @@ static void runners_up(app *a, const overlay_source *s, const layer *l, uint32_t
     }
 }
 
+static void by_times(facts_share *list, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++)
+        for (uint32_t k = i; k > 0 && list[k].times > list[k - 1].times; k--) {
+            facts_share share = list[k];
+            list[k] = list[k - 1];
+            list[k - 1] = share;
+        }
+}
+
 static void half_of_layer(app *a, const overlay_source *s, const layer *l, uint32_t half, float x, float width)
 {
     const overlay_cells picked = sight_picked(a);
     const uint32_t all = patches(s->history, picked);
-    facts_share list[RANKS];
+    facts_share list[MOST_RANKED];
     uint32_t targets;
     const float *given = facts_given(a, s, l, half, picked, &targets);
     char text[32];
     if (!given)
         return;
-    uint32_t n = facts_rank(given, targets, list, RANKS);
+    uint32_t n = facts_rank(given, targets, list, MOST_RANKED);
+    if (all > 1) /* of several patches: who takes most of them */
+        by_times(list, n);
+    n = n < RANKS ? n : RANKS;
     for (uint32_t i = 0; i < n; i++) {
         if (all == 1)
             snprintf(text, sizeof text, "%.3f", (double)list[i].weight);
