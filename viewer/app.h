@@ -59,6 +59,7 @@ typedef struct app {
     char device_shown[256];  /* the one there is */
     bool reopen;             /* open the stage anew before the next frame */
     bool wait_for_user;      /* and begin nothing then */
+    bool made_again;         /* the run that goes on is the last one with its taps: app_follow_taps */
 
     sight sight;
 
@@ -114,6 +115,8 @@ void layout_build(app *a);
 
 /* Cancels what runs and makes what the controls say. */
 void app_generate(app *a);
+/* Before a frame: what ended without taps, and is now looked at in a way that needs them, is made once more with them. */
+void app_follow_taps(app *a);
 /* A model has been opened: where there is no prompt it takes one that the model knows, and in a window begins. */
 void app_model_opened(app *a);
 /* A file was chosen: a model. */

@@ -31,7 +31,7 @@ typedef struct engine_request {
     uint32_t n_settings;
     engine_steer steers[ENGINE_STEERS];
     uint32_t n_steers;
-    bool taps;    /* routes, attention and what else overlays draw; else the pictures alone */
+    bool taps;    /* routes, attention and what else overlays draw; else the pictures alone. Not part of what is saved */
     bool timings; /* time every dispatch */
 } engine_request;
 

@@ -1,6 +1,7 @@
 /* The engine's thread: opens models, makes pipelines, generates. */
 #include "viewer/engine_private.h"
 #include "viewer/layers.h"
+#include "viewer/request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +38,12 @@ static bool open_model(engine *e, const engine_request *r)
     return true;
 }
 
-/* The run there is becomes the one before, if there is anything of it. */
-static void keep_run(engine *e)
+/* The run there is becomes the one before, if there is anything of it, and more than the same without taps. */
+static void keep_run(engine *e, const engine_request *next)
 {
     sy_kept *kept = NULL;
-    bool worth = e->pipeline && e->done && (e->result || !e->kept);
+    bool worth = e->pipeline && e->done && (e->result || !e->kept) &&
+                 (e->request.taps == next->taps || !request_same(&e->request, next));
     if (worth && sy_history_keep(e->pipeline, &kept) != SY_OK)
         engine_publish_note(e, sy_context_message(e->context));
     engine_withdraw(e);
@@ -226,7 +228,7 @@ static void generate(engine *e, const engine_request *r)
     if (!open_model(e, r))
         return;
     engine_publish_phase(e, ENGINE_COMPILING);
-    keep_run(e);
+    keep_run(e, r);
     sy_status status = SY_OK;
     if (!e->pipeline || !same_pipeline(&e->request, r)) {
         drop_pipeline(e);

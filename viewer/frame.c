@@ -45,6 +45,7 @@ static void build(app *a, double seconds)
 {
     double began = window_time();
     runs_follow(a);
+    app_follow_taps(a);
     export_before_frame(a);
     sight_begin(a);
     gui_begin((float)a->width, (float)a->height, seconds);

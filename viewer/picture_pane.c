@@ -33,7 +33,8 @@ bool pane_overlay(app *a, const pane *p, const overlay_source *source, overlay_r
     } else {
         const layer *l = sight_layer_in(a, source, sight_layer(a, kind));
         if (!l) {
-            *why = sight_layer(a, kind)     ? "That run has no such layer."
+            *why = !a->run.request.taps ? "The run is made once more, with what this shows."
+                   : sight_layer(a, kind)     ? "That run has no such layer."
                    : kind == LOOK_ATTENTION ? "Attention is dense in this network: every block reads all others, through no route."
                                             : "This network has nothing of the kind: the list of overlays says what it has.";
             return false;

@@ -117,7 +117,7 @@ bool script_step(script *s, app *a)
     /* What a command changed is seen two frames later: sizes settle in the second. */
     if (gui_events_waiting()) /* what was pressed counts from when all of it has been seen */
         s->frame = a->times.frames;
-    if (script_ended(s) || gui_events_waiting() || (s->next && a->times.frames < s->frame + 2))
+    if (script_ended(s) || gui_events_waiting() || a->made_again || (s->next && a->times.frames < s->frame + 2))
         return true;
     char why[600] = "";
     const script_line *line = &s->lines[s->next];

@@ -238,6 +238,8 @@ const layer *sight_layer(app *a, look_overlay kind)
 bool sight_has(app *a, look_overlay kind)
 {
     overlay_source s;
+    if (a->run.current && !a->run.request.taps && kind != LOOK_DIFFERENCE)
+        return true; /* that will be seen: it is made again with its taps where one is chosen */
     return kind == LOOK_NONE || (kind == LOOK_DIFFERENCE ? sight_source(a, SIGHT_OTHER, &s) : sight_layer(a, kind) != NULL);
 }
 

@@ -29,8 +29,34 @@ void app_complain(app *a, bool warning, const char *format, ...)
     a->redraw = 2;
 }
 
+/* Does anything that is shown read more of the network than its pictures? If not, nothing more is written by it. */
+static bool needs_taps(const app *a)
+{
+    static const char *const without[] = {"profile", "run", "runs"}; /* tabs; routes can be exported */
+    const look *l = &a->look;
+    bool tab = true;
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        tab = tab && strcmp(l->tab, without[i]) != 0;
+    return tab || l->all_layers || (l->overlay != LOOK_NONE && l->overlay != LOOK_DIFFERENCE);
+}
+
+void app_follow_taps(app *a)
+{
+    const engine_phase phase = a->run.phase;
+    if (engine_busy(a->engine))
+        return;
+    if (phase == ENGINE_DONE || phase == ENGINE_FAILED || phase == ENGINE_CANCELLED)
+        a->made_again = false;
+    if (phase == ENGINE_DONE && a->run.current && !a->run.request.taps && needs_taps(a)) {
+        engine_request with = a->run.request;
+        with.taps = a->made_again = true;
+        engine_generate(a->engine, &with);
+    }
+}
+
 void app_generate(app *a)
 {
+    a->request.taps = needs_taps(a);
     a->banner[0] = 0;
     a->look.step = LOOK_LATEST;
     if (*a->request.model)

@@ -101,6 +101,26 @@ static void check_wrong(void)
     CHECK_SAY(run("--headless --script f.script", out, sizeof out) == 0 && !*out, "%s", out);
 }
 
+/* What nobody looks at is not made; looked at, it is made after all, the same. */
+static void check_taps(void)
+{
+    char out[4000];
+    uint32_t w[2] = {0}, h[2] = {0};
+    write_text("g.script", "prompt owl\nsteps 2\ntab run\noverlay none\ngenerate\nwait\nexport routes g.safetensors\n");
+    CHECK_SAY(run("--headless --script g.script", out, sizeof out) == 1 && strstr(out, "g.script:7: ") && strstr(out, "no routes"),
+              "%s", out);
+    write_text("h.script", "prompt owl\nsteps 2\ntab run\noverlay none\ngenerate\nwait\noverlay expert\nexport picture h.png\n"
+                           "export routes h.safetensors\n");
+    CHECK_SAY(run("--headless --script h.script", out, sizeof out) == 0 && !*out, "%s", out);
+    write_text("i.script", "prompt owl\nsteps 2\ngenerate\nwait\nexport picture i.png\n");
+    CHECK_SAY(run("--headless --script i.script", out, sizeof out) == 0 && !*out, "%s", out);
+    uint8_t *again = read_png("h.png", &w[0], &h[0]), *at_once = read_png("i.png", &w[1], &h[1]);
+    REQUIRE(again && at_once && w[0] == w[1] && h[0] == h[1]);
+    CHECK(!memcmp(again, at_once, (size_t)w[0] * h[0] * 3));
+    free(again);
+    free(at_once);
+}
+
 int main(void)
 {
     char program[400], command[400];
@@ -110,6 +130,7 @@ int main(void)
     snprintf(folder, sizeof folder, "%s/test-view-%ld", SY_BINARY_DIR, (long)getpid());
     REQUIRE(mkdir(folder, 0755) == 0);
     check_script();
+    check_taps();
     check_wrong();
     snprintf(command, sizeof command, "rm -r '%s'", folder);
     CHECK(system(command) == 0);
