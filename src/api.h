@@ -21,6 +21,7 @@ struct sy_context {
     bool validation;
     void (*message)(void *user, const char *text);
     void *message_user;
+    bool counters; /* devices are opened so that their hardware counters can be read */
     bool drawing; /* sy_context_params.vulkan was given: */
     sy_vulkan_params wishes;
     bool looked; /* for Vulkan; instance may still be NULL */

@@ -1,6 +1,7 @@
 /* Contexts: messages, and devices by name. Vulkan is loaded when a device is first asked for; devices are opened once
  * and shared by the pipelines of the context. */
 #include "src/api.h"
+#include "src/device/counters.h"
 #include "src/tune/store.h"
 
 #include <stdio.h>
@@ -223,7 +224,8 @@ bool sy_api_device(sy_context *c, const char *wanted, sy_vk_device **device, cha
         return sy_fail(error, SY_CODE_UNAVAILABLE, "device %zu is beyond the %d that can be opened", i,
                        SY_OPEN_DEVICES);
     if (!c->open[i])
-        c->open[i] = sy_vk_device_create(c->instance, (uint32_t)i, error);
+        c->open[i] = c->counters ? sy_counters_device(c->instance, (uint32_t)i, error)
+                                 : sy_vk_device_create(c->instance, (uint32_t)i, error);
     *device = c->open[i];
     return *device != NULL;
 }

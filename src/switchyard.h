@@ -389,6 +389,10 @@ typedef struct sy_profile_params {
     sy_profile_modes modes;
     uint32_t repeats, warmups; /* whole runs each way; 0: 5 and 1 */
     bool measure_roofs;        /* anew, even where those of this device and driver are known */
+    const char *counters;      /* hardware counters to read (VK_KHR_performance_query), in runs of their own: names or categories
+                                  as sy_profile_list_counters has them, with commas between, or "all". A device whose counters
+                                  cannot be read gives a profile with a note that says why; so does a context that has opened
+                                  the device before, for something else. NULL: none */
     bool (*progress)(void *user, const char *what, uint32_t done, uint32_t total); /* false cancels */
     void *user;
     const char *record;        /* as in sy_generate_params */
@@ -399,6 +403,10 @@ typedef struct sy_profile_params {
  * success *profile is the caller's; it does not depend on the context. */
 sy_status sy_profile_run(sy_context *context, const char *path, const sy_profile_params *params, sy_profile **profile);
 void sy_profile_destroy(sy_profile **profile);
+
+/* The hardware counters of a device (NULL: the best), one a line with unit, category and what it is. UNAVAILABLE, with why, where
+ * there are none. *text is the caller's, to be given back with free(). */
+sy_status sy_profile_list_counters(sy_context *context, const char *device, char **text);
 
 /* Text for people, most time first, of at most so many dispatches (0: all). *text is the caller's, to be given back with
  * free(). */

@@ -27,6 +27,8 @@ static const char help[] =
     "  --dump DIR           GLSL, SPIR-V and disassembly of every kernel\n"
     "  --record FILE        the dispatches of one step with their data, for switchyard replay; --record-step N (default 1)\n"
     "  --roofs              measure the device's roofs anew, even where they are known\n"
+    "  --counters NAMES     hardware counters of every dispatch, in runs of their own: names or categories with commas between, or\n"
+    "                       all; \"--counters list\" lists what the device has (VK_KHR_performance_query)\n"
     "  --device NAME        part of a device's name, or its number in `switchyard devices` (default: the best)\n"
     "  --quiet              no table\n"
     "\n"
@@ -82,12 +84,12 @@ static bool take_precision(const char *text, sy_precision *precision)
 }
 
 enum {
-    MODE = 256, REPEAT, ROWS, JSON, TRACE, HTML, DUMP, RECORD, RECORD_STEP, ROOFS, DEVICE, QUIET, COUNT, STEPS, GUIDANCE, PRECISION, SET, PROMPT, LABEL, SEED,
+    MODE = 256, REPEAT, ROWS, JSON, TRACE, HTML, DUMP, RECORD, RECORD_STEP, ROOFS, COUNTERS, DEVICE, QUIET, COUNT, STEPS, GUIDANCE, PRECISION, SET, PROMPT, LABEL, SEED,
     BATCH, WEIGHTS, COMPARE, BOUND, HELP
 };
 static const struct option known[] = {
     {"mode", 1, 0, MODE}, {"repeat", 1, 0, REPEAT}, {"rows", 1, 0, ROWS}, {"json", 1, 0, JSON}, {"trace", 1, 0, TRACE}, {"html", 1, 0, HTML},
-    {"dump", 1, 0, DUMP}, {"record", 1, 0, RECORD}, {"record-step", 1, 0, RECORD_STEP}, {"roofs", 0, 0, ROOFS}, {"device", 1, 0, DEVICE}, {"quiet", 0, 0, QUIET}, {"count", 1, 0, COUNT},
+    {"dump", 1, 0, DUMP}, {"record", 1, 0, RECORD}, {"record-step", 1, 0, RECORD_STEP}, {"roofs", 0, 0, ROOFS}, {"counters", 1, 0, COUNTERS}, {"device", 1, 0, DEVICE}, {"quiet", 0, 0, QUIET}, {"count", 1, 0, COUNT},
     {"steps", 1, 0, STEPS}, {"guidance", 1, 0, GUIDANCE}, {"precision", 1, 0, PRECISION}, {"set", 1, 0, SET}, {"prompt", 1, 0, PROMPT},
     {"label", 1, 0, LABEL}, {"seed", 1, 0, SEED}, {"batch", 1, 0, BATCH}, {"weights", 1, 0, WEIGHTS}, {"compare", 0, 0, COMPARE},
     {"bound", 1, 0, BOUND}, {"help", 0, 0, HELP}, {0, 0, 0, 0}};
@@ -154,6 +156,9 @@ static bool take_option(int option, options *o)
         return true;
     case ROOFS:
         return o->params.measure_roofs = true;
+    case COUNTERS:
+        o->params.counters = optarg;
+        return true;
     case QUIET:
         return o->quiet = true;
     case COMPARE:
@@ -211,6 +216,16 @@ static int compare(const options *o, sy_context *context)
     return regressions ? SY_EXIT_FAILED : SY_EXIT_DONE;
 }
 
+static int list_counters(const options *o, sy_context *context)
+{
+    char *text = NULL;
+    if (sy_profile_list_counters(context, o->pipeline.device, &text) != SY_OK)
+        return sy_cli_fail(command, "%s", sy_context_message(context));
+    fputs(text, stdout);
+    free(text);
+    return SY_EXIT_DONE;
+}
+
 static bool show(void *user, const char *what, uint32_t done, uint32_t total)
 {
     (void)user;
@@ -258,7 +273,8 @@ int sy_command_profile(int argc, char **argv)
     if (parse(argc, argv, &o, &status)) {
         sy_context *context = sy_cli_context();
         o.params.progress = show;
-        status = !context ? sy_cli_fail(command, "no memory") : o.compare ? compare(&o, context) : profile(&o, context);
+        status = !context ? sy_cli_fail(command, "no memory") : o.compare ? compare(&o, context)
+                 : o.params.counters && !strcmp(o.params.counters, "list") ? list_counters(&o, context) : profile(&o, context);
         sy_context_destroy(&context);
     }
     sy_cli_free_settings(&o.settings);

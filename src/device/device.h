@@ -50,6 +50,8 @@ typedef struct sy_vk_instance_functions {
     X(vkGetPhysicalDeviceFeatures2)                                                                                    \
     X(vkGetPhysicalDeviceMemoryProperties2)                                                                            \
     X(vkGetPhysicalDeviceCalibrateableTimeDomainsEXT)                                                                  \
+    X(vkEnumeratePhysicalDeviceQueueFamilyPerformanceQueryCountersKHR)                                                 \
+    X(vkGetPhysicalDeviceQueueFamilyPerformanceQueryPassesKHR)                                                         \
     X(vkCreateDebugUtilsMessengerEXT)                                                                                  \
     X(vkDestroyDebugUtilsMessengerEXT)                                                                                 \
     X(vkSetDebugUtilsObjectNameEXT)                                                                                    \
@@ -104,6 +106,7 @@ typedef struct sy_vk_device {
     uint32_t n_extensions;
     uint64_t heap_used[SY_MAX_HEAPS]; /* bytes of live buffers */
     uint32_t n_buffers;
+    bool counters; /* opened so that its counters can be read: counters.h */
     bool faults;   /* the driver tells what it knows of a loss: VK_EXT_device_fault */
     sy_error lost; /* the first loss, told in full; from then on nothing works any more */
 } sy_vk_device;

@@ -203,6 +203,31 @@ static void dispatches(const sy_profile_report *r, sy_text *out)
     free(rows);
 }
 
+/* What the hardware counted; nothing where nothing was. */
+static void counters(const sy_profile_report *r, sy_text *out)
+{
+    bool open = false;
+    for (uint32_t i = 0; i < r->n_dispatches; i++) {
+        const sy_profile_dispatch *d = &r->dispatches[i];
+        if (!d->n_counters)
+            continue;
+        if (!open)
+            sy_text_add(out, "<section><h2>Counters</h2><table><tr><th class=t>dispatch<th class=t>counters</tr>\n");
+        open = true;
+        sy_text_add(out, "<tr><td class=t>");
+        sy_html_escape(d->name, out);
+        sy_text_add(out, "<td class='t soft'>");
+        for (uint32_t k = 0; k < d->n_counters; k++) {
+            const char *const parts[] = {k ? ", " : "", d->counters[k].name, " ", d->counters[k].text, *d->counters[k].unit ? " " : "", d->counters[k].unit};
+            for (size_t j = 0; j < sizeof parts / sizeof *parts; j++)
+                sy_html_escape(parts[j], out);
+        }
+        sy_text_add(out, "</tr>\n");
+    }
+    if (open)
+        sy_text_add(out, "</table></section>\n");
+}
+
 static void kernels(const sy_profile_report *r, sy_text *out)
 {
     sy_text_add(out, "<section><h2>Kernels</h2><table><tr><th class=t>kernel<th>workgroup<th>shared bytes<th>SPIR-V bytes<th>instructions<th class=t>of them"
@@ -273,6 +298,7 @@ void sy_report_html(const sy_profile_report *r, sy_text *out)
     sy_html_routes(r, out);
     if (r->measured[sy_report_mode(r)])
         dispatches(r, out);
+    counters(r, out);
     roofs(r, out);
     kernels(r, out);
     sy_text_add(out, "</main></body></html>\n");

@@ -3,6 +3,7 @@
 #include "src/run/recording.h"
 
 #include "graph/base/file.h"
+#include "src/profile/counters.h"
 #include "src/profile/facts.h"
 #include "src/profile/roofs.h"
 
@@ -55,6 +56,21 @@ static bool keep_sources(const sy_profile_target *t, sy_profile_report *r, sy_er
     return list || no_memory(error);
 }
 
+/* A device that cannot tell is no end of a profile. */
+static bool count(const sy_profile_target *t, const sy_profile_params *p, sy_profile_report *r, sy_error *error)
+{
+    sy_error why = {0};
+    if (p->progress && !p->progress(p->user, "reading counters", 0, 1))
+        return sy_fail(error, SY_CODE_CANCELLED, "cancelled");
+    if (sy_counters_measure(t->session, t->device, p->counters, r, &why))
+        return true;
+    if (why.code == SY_CODE_UNAVAILABLE)
+        note(r, sy_arena_printf(&r->arena, "no hardware counters: %s", why.message));
+    else
+        *error = why;
+    return why.code == SY_CODE_UNAVAILABLE;
+}
+
 static bool profile(sy_context *c, const char *path, const sy_profile_params *p, sy_profile_target *t, sy_profile_report *r, sy_error *error)
 {
     if (!sy_profile_target_open(c, path, p, t, r, error) || !describe_device(t->device, r, error))
@@ -83,6 +99,8 @@ static bool profile(sy_context *c, const char *path, const sy_profile_params *p,
     if (!sy_profile_measure(&m, r, error))
         return false;
     sy_clocks_read(r, "after");
+    if (p->counters && !count(t, p, r, error))
+        return false;
     if (!sy_executable_facts(t->device, t->programs, t->n_programs, r, error))
         return false;
     if (!sy_clocks_calibrate(t->device, r))
@@ -97,11 +115,38 @@ sy_status sy_profile_run(sy_context *context, const char *path, const sy_profile
     sy_error error = {0};
     sy_profile_target t = {0};
     sy_profile_report *r = *out = sy_report_create();
+    context->counters = context->counters || (params && params->counters);
     if (!r)
         no_memory(&error);
     else if (!profile(context, path, params ? params : &defaults, &t, r, &error))
         sy_report_destroy(out);
     sy_profile_target_close(&t);
+    return sy_api_done(context, &error);
+}
+
+sy_status sy_profile_list_counters(sy_context *context, const char *name, char **text)
+{
+    sy_error error = {0};
+    sy_text out = {0};
+    sy_arena arena = {0};
+    sy_counters counters;
+    sy_vk_device *device;
+    char called[300];
+    *text = NULL;
+    context->counters = true;
+    if (sy_api_device(context, name, &device, called, sizeof called, &error)) {
+        if (!device)
+            sy_fail(&error, SY_CODE_UNAVAILABLE, "the reference evaluator has no hardware counters");
+        else if (sy_counters_list(device->instance, sy_counters_index(device), &arena, &counters, &error))
+            sy_counters_print(&counters, &out);
+    }
+    if (error.code == SY_CODE_OK && (out.failed || !out.data))
+        no_memory(&error);
+    if (error.code == SY_CODE_OK)
+        *text = out.data;
+    else
+        sy_text_free(&out);
+    sy_arena_free(&arena);
     return sy_api_done(context, &error);
 }
 

@@ -109,6 +109,9 @@ static void print_row(const sy_profile_report *r, const sy_profile_dispatch *d, 
     if (r->n_programs > 1)
         sy_text_printf(out, " [%s]", r->programs[d->program].name);
     sy_text_printf(out, " %-22s %s\n", r->kernels[d->kernel].name, d->name);
+    for (uint32_t i = 0; i < d->n_counters; i++)
+        sy_text_printf(out, "               %s: %s%s%s\n", d->counters[i].name, d->counters[i].text, *d->counters[i].unit ? " " : "",
+                       d->counters[i].unit);
 }
 
 static void print_dispatches(const sy_profile_report *r, uint32_t most_rows, sy_text *out)

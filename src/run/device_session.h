@@ -11,7 +11,8 @@
  *   labels.c          what debuggers see
  *   marks.c           where it was when the device was lost
  *   observe.c         watching it: when, and which rows went where
- *   timings.c         how long each dispatch takes, where asked for */
+ *   timings.c         how long each dispatch takes, where asked for
+ *   count.c           hardware counters of each dispatch */
 #ifndef SY_RUN_DEVICE_SESSION_H
 #define SY_RUN_DEVICE_SESSION_H
 
@@ -170,12 +171,19 @@ bool sy_gate_record(sy_device_session *d, uint32_t program, VkCommandBuffer comm
 void sy_gate_dispatch(sy_device_session *d, uint32_t program, uint32_t index, const sy_segment *segment,
                       VkCommandBuffer commands);
 void sy_gate_destroy(sy_device_session *d);
+/* A command buffer of the session's pool, open, after a barrier that everything before it is seen through. */
+bool sy_record_open(sy_device_session *d, VkCommandBuffer *commands, sy_error *error);
+/* A dispatch, or the segment's part of it; `bind`: its pipeline is not bound yet. */
+bool sy_record_dispatch(sy_device_session *d, uint32_t program, uint32_t index, const sy_segment *segment, VkCommandBuffer commands,
+                        bool bind, sy_error *error);
+void sy_record_step_over(sy_device_session *d, VkCommandBuffer commands);
 bool sy_record_commands(sy_device_session *d, sy_error *error);
 bool sy_record_again(sy_device_session *d, sy_error *error); /* all command buffers; the device must be idle */
 void sy_record_free(sy_device_session *d);
 
 bool sy_submit_run(sy_session *session, sy_session_progress *progress, void *context, sy_error *error);
-/* Submits and counts; *value is what the timeline reaches when it is done. */
+/* Submits and counts; *value is what the timeline reaches when it is done. `next`: more structures for VkSubmitInfo, or NULL. */
+bool sy_submit_chained(sy_device_session *d, const void *next, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error);
 bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error);
 bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error);
 /* Where *error is a loss of the device: says where it was, what the driver knows of it, and makes it sticky, for this

@@ -193,7 +193,7 @@ enum {
     KERNEL_READS = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_INDIRECT_COMMAND_READ_BIT
 };
 
-static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *error)
+bool sy_record_open(sy_device_session *d, VkCommandBuffer *c, sy_error *error)
 {
     sy_vk_device *v = d->device;
     VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
@@ -211,15 +211,14 @@ static bool open_commands(sy_device_session *d, VkCommandBuffer *c, sy_error *er
     return true;
 }
 
-static bool record_dispatch(sy_device_session *d, uint32_t which, uint32_t index, const sy_segment *segment,
-                            sy_error *error)
+bool sy_record_dispatch(sy_device_session *d, uint32_t which, uint32_t index, const sy_segment *segment, VkCommandBuffer c,
+                        bool bind, sy_error *error)
 {
     sy_program_objects *o = &d->objects[which];
     struct VolkDeviceTable *vk = &d->device->vk;
-    VkCommandBuffer c = segment->commands;
     const sy_dispatch *dispatch = &o->program->dispatches[index];
     const sy_kernel *k = &o->program->kernels[dispatch->kernel];
-    if (index == segment->first || dispatch->kernel != o->program->dispatches[index - 1].kernel)
+    if (bind)
         vk->vkCmdBindPipeline(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->pipelines[dispatch->kernel]);
     vk->vkCmdBindDescriptorSets(c, VK_PIPELINE_BIND_POINT_COMPUTE, o->layouts[dispatch->kernel], 0, 1, &o->sets[index],
                                 0, NULL);
@@ -266,7 +265,8 @@ static bool record_dispatches(sy_device_session *d, uint32_t which, const sy_seg
         sy_label_enter(&regions, d, c, dispatch->label);
         if (segment->begins)
             sy_timings_write(d, which, c, 2 * i);
-        if (!record_dispatch(d, which, i, segment, error))
+        bool bind = i == segment->first || dispatch->kernel != dispatch[-1].kernel;
+        if (!sy_record_dispatch(d, which, i, segment, c, bind, error))
             return false;
         if (segment->ends)
             sy_timings_write(d, which, c, 2 * i + 1);
@@ -280,7 +280,7 @@ static bool record_begin(sy_device_session *d, sy_error *error)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
     sy_session *s = d->session;
-    if (!open_commands(d, &d->begin, error))
+    if (!sy_record_open(d, &d->begin, error))
         return false;
     if (s->params.history) /* who drew the run before from this queue has read it */
         sy_record_barrier(d, d->begin, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, COMPUTE | COPY, 0);
@@ -302,7 +302,7 @@ static bool record_begin(sy_device_session *d, sy_error *error)
 }
 
 /* The step is over: the device counts. */
-static void record_advance(sy_device_session *d, VkCommandBuffer c)
+void sy_record_step_over(sy_device_session *d, VkCommandBuffer c)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
     /* after marks have copied the counter, too: there may be no other barrier since */
@@ -320,7 +320,7 @@ static bool record_segments(sy_device_session *d, uint32_t which, sy_error *erro
     sy_program_objects *o = &d->objects[which];
     for (uint32_t i = 0; i < o->n_segments; i++) {
         sy_segment *segment = &o->segments[i];
-        if (!open_commands(d, &segment->commands, error))
+        if (!sy_record_open(d, &segment->commands, error))
             return false;
         sy_marks_step(d, segment->commands);
         if (i == 0)
@@ -330,7 +330,7 @@ static bool record_segments(sy_device_session *d, uint32_t which, sy_error *erro
         if (!record_dispatches(d, which, segment, error))
             return false;
         if (o->ends_step && i + 1 == o->n_segments)
-            record_advance(d, segment->commands);
+            sy_record_step_over(d, segment->commands);
         if (!sy_vk_check(d->device->vk.vkEndCommandBuffer(segment->commands), error, "recording"))
             return false;
     }
@@ -341,7 +341,7 @@ static bool record_end(sy_device_session *d, sy_error *error)
 {
     struct VolkDeviceTable *vk = &d->device->vk;
     sy_session *s = d->session;
-    if (!open_commands(d, &d->end, error))
+    if (!sy_record_open(d, &d->end, error))
         return false;
     sy_marks_end(d, d->end);
     for (uint32_t i = 0; i < s->n_states; i++) {

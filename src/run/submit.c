@@ -28,10 +28,11 @@ bool sy_submit_lost(sy_device_session *d, sy_error *error)
     return false;
 }
 
-bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error)
+bool sy_submit_chained(sy_device_session *d, const void *more, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error)
 {
     uint64_t next = d->reached + 1;
     VkTimelineSemaphoreSubmitInfo timeline = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                              .pNext = more,
                                               .signalSemaphoreValueCount = 1,
                                               .pSignalSemaphoreValues = &next};
     VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
@@ -45,6 +46,11 @@ bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n
     d->session->stats.submissions++;
     d->reached = *value = next;
     return true;
+}
+
+bool sy_submit(sy_device_session *d, const VkCommandBuffer *commands, uint32_t n, uint64_t *value, sy_error *error)
+{
+    return sy_submit_chained(d, NULL, commands, n, value, error);
 }
 
 bool sy_submit_wait(sy_device_session *d, uint64_t value, sy_error *error)
