@@ -24,11 +24,16 @@ typedef struct sy_limits {
                                        every loop ends after one turn. 0: no limit known */
     uint32_t subgroup_size;         /* 0: unknown; kernels that need one have a fallback */
     uint32_t subgroup_operations;   /* VkSubgroupFeatureFlags in the compute stage */
+    uint32_t matrix[3];             /* m, n, k of the cooperative matrices to use: f16 times f16, added in f32, of a subgroup
+                                       (VK_KHR_cooperative_matrix); 0: none, or the shader compiler does not know them */
     uint32_t texel_elements;        /* maxTexelBufferElements where loads through uniform texel buffers (rgba32) are the
                                        faster way to read (CPU drivers: 3 to 5 times, measured); 0: storage loads only */
 } sy_limits;
 
 /* The floor: what every Vulkan 1.2 device has. Used when compiling without a device. */
 sy_limits sy_limits_floor(void);
+
+/* Can this build compile kernels with cooperative matrices? Its GLSL compiler must know GL_KHR_cooperative_matrix. */
+bool sy_compiler_has_matrices(void);
 
 #endif

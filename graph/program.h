@@ -42,6 +42,7 @@ typedef struct sy_kernel {
     uint32_t shared_bytes;
     uint32_t n_bindings;
     uint32_t push_words; /* 32-bit words of push constants */
+    bool full_subgroups; /* made for workgroups of whole subgroups of limits.subgroup_size lanes */
     uint32_t texel_bindings; /* bit i: binding i is a uniform texel buffer, format R32G32B32A32_UINT (whole rgba32 texels
                                 of the place, read only), instead of a storage buffer. 0 unless limits.texel_elements. */
 } sy_kernel;
@@ -130,6 +131,8 @@ typedef struct sy_compile_params {
     uint64_t cache_bytes;            /* its bound; 0: 64 MiB */
     const char *print_after;         /* pass name or "all": its text form goes to `print` */
     sy_text *print;
+    bool half;                       /* activations may be rounded to f16 where they meet weights that are stored f16, if the
+                                        device multiplies such faster (limits->matrix); sums stay f32 */
     bool conditional;                /* it will run where a value on the device says so: kernels add a first workgroup to the
                                         index of theirs, so that a dispatch sized on the device can be given in parts */
     bool no_fusion;                  /* every op its own dispatch: to compare with */

@@ -284,3 +284,97 @@ void main()
     }
 //@end
 }
+
+//@section matrix
+// Cooperative matrices, f16 times f16 added in f32: tiles of A and B are rounded to f16 on their way into shared memory. @{subgroups}
+// subgroups, @{across} of them along the columns, each make @{down_each} x @{across_each} matrices. Rows are padded by 16 bytes, so that those
+// of a matrix lie in different banks.
+const uint STRIDE_A = @{step4}u + 2u, STRIDE_B = @{columns4}u + 2u, N4 = @{matrix_n}u / 4u, PART = @{matrix_m}u * N4;
+shared f16vec4 tile_a[@{rows}u * STRIDE_A];
+//@for w anchors
+shared f16vec4 tile_b@{w}[@{step}u * STRIDE_B];
+shared vec4 tile_c@{w}[@{subgroups}u * PART];
+//@end
+// What f16 cannot hold would be infinite, and a difference of two such no number.
+f16vec4 rounded(vec4 x)
+{
+    return f16vec4(clamp(x, vec4(-65504.0), vec4(65504.0)));
+}
+void main()
+{
+    if (outside())
+        return;
+    uint batch, first, end;
+    place(batch, first, end);
+    uint lane = gl_LocalInvocationIndex, n = COLUMN_GROUP * @{columns4}u;
+    uint down = gl_SubgroupID / @{across}u * @{down_each}u, right = gl_SubgroupID % @{across}u * @{across_each}u;
+    coopmat<float16_t, gl_ScopeSubgroup, @{matrix_k}, @{matrix_n}, gl_MatrixUseB> b;
+//@for i down_each
+    coopmat<float16_t, gl_ScopeSubgroup, @{matrix_m}, @{matrix_k}, gl_MatrixUseA> a@{i};
+//@end
+//@for w anchors
+//@for i down_each
+//@for j across_each
+    coopmat<float, gl_ScopeSubgroup, @{matrix_m}, @{matrix_n}, gl_MatrixUseAccumulator> c@{w}_@{i}_@{j} =
+        coopmat<float, gl_ScopeSubgroup, @{matrix_m}, @{matrix_n}, gl_MatrixUseAccumulator>(0.0);
+//@end
+//@end
+//@end
+//@for p parts
+    for (uint k = PART@{p}_BEGIN; k < PART@{p}_END; k += @{step4}u) {
+        for (uint i = lane; i < @{rows}u * @{step4}u; i += @{local}u) {
+            uint r = i / @{step4}u, kk = i % @{step4}u;
+            vec4 x = vec4(0.0);
+            if (k + kk < PART@{p}_END)
+                x = load_a@{p}(batch, source_row(min(first + r, end - 1u)), k + kk);
+            tile_a[r * STRIDE_A + kk] = rounded(x);
+        }
+        for (uint i = lane; i < @{step}u * @{columns4}u; i += @{local}u) {
+            uint kk = i / @{columns4}u, q = i % @{columns4}u;
+            bool inside = 4u * k + kk < 4u * PART@{p}_END && n + q < @{n4}u;
+//@for w anchors
+            vec4 x@{w} = vec4(0.0);
+            if (inside)
+                x@{w} = load_b@{w}(batch, 4u * k + kk, n + q);
+            tile_b@{w}[kk * STRIDE_B + q] = f16vec4(x@{w});
+//@end
+        }
+        barrier();
+//@for d deep
+//@for i down_each
+        coopMatLoad(a@{i}, tile_a, (down + @{i}u) * @{matrix_m}u * STRIDE_A + @{d}u * @{matrix_k}u / 4u, STRIDE_A, gl_CooperativeMatrixLayoutRowMajor);
+//@end
+//@for w anchors
+//@for j across_each
+        coopMatLoad(b, tile_b@{w}, @{d}u * @{matrix_k}u * STRIDE_B + (right + @{j}u) * N4, STRIDE_B, gl_CooperativeMatrixLayoutRowMajor);
+//@for i down_each
+        c@{w}_@{i}_@{j} = coopMatMulAdd(a@{i}, b, c@{w}_@{i}_@{j});
+//@end
+//@end
+//@end
+//@end
+        barrier();
+    }
+//@end
+    // The epilogue takes elements one by one, and only memory says which lane has which: a matrix a subgroup at a time.
+    for (uint t = 0u; t < @{down_each}u * @{across_each}u; t++) {
+//@for i down_each
+//@for j across_each
+        if (t == @{i}u * @{across_each}u + @{j}u) {
+//@for w anchors
+            coopMatStore(c@{w}_@{i}_@{j}, tile_c@{w}, gl_SubgroupID * PART, N4, gl_CooperativeMatrixLayoutRowMajor);
+//@end
+        }
+//@end
+//@end
+        barrier();
+        for (uint i = lane; i < @{subgroups}u * PART; i += @{local}u) {
+            uint s = i / PART, r = i % PART / N4, q = i % N4;
+            uint row = first + (s / @{across}u * @{down_each}u + t / @{across_each}u) * @{matrix_m}u + r;
+            uint column = n + (s % @{across}u * @{across_each}u + t % @{across_each}u) * N4 + q;
+            if (row < end && column < @{n4}u)
+                store(batch, row, column, tile_c0[i], tile_c@{last}[i]);
+        }
+        barrier();
+    }
+}

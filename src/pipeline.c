@@ -97,7 +97,8 @@ static bool compile_programs(sy_pipeline *p, sy_vk_device *device, const sy_pipe
                                  .n_step_columns = SY_SAMPLER_COLUMN_COUNT,
                                  .max_steps = p->sampling.n_turns,
                                  .taps = optional_taps(params, &arena),
-                                 .n_taps = params->n_taps + 1};
+                                 .n_taps = params->n_taps + 1,
+                                 .half = params->precision == SY_PRECISION_F16};
     bool ok = compile.taps || sy_fail(error, SY_CODE_OUT_OF_MEMORY, "no memory for the names of taps");
     for (uint32_t i = 0; ok && i < p->sampling.n_programs; i++) {
         compile.conditional = p->sampling.programs[i].condition != NULL;

@@ -140,7 +140,8 @@ typedef enum sy_precision {
     SY_PRECISION_AS_STORED,
     SY_PRECISION_F32,
     SY_PRECISION_F16
-} sy_precision; /* of weights on the device; arithmetic is f32 */
+} sy_precision; /* of weights on the device; arithmetic is f32, but with F16 what meets such weights in a matrix multiplication
+                   may be rounded to f16 first, on devices with cooperative matrices; sums stay f32 */
 
 typedef enum sy_guidance_channels {
     SY_GUIDANCE_AS_TRAINED, /* as the model's authors do it */

@@ -77,11 +77,28 @@ bool sy_skips(const sy_node *node)
     return node->op == SY_OP_ROUTE_ATTENTION && node->attributes.skip > 0 && node->attributes.skip < 40;
 }
 
+/* Is every right argument stored as f16, as it is or under views and casts? Then it loses nothing as f16. */
+static bool half_weights(const sy_graph *graph, const sy_group *group)
+{
+    for (uint32_t i = 0; i < group->n_anchors; i++) {
+        sy_value value = graph->nodes[group->anchors[i]].args[1];
+        for (const sy_node *node = &graph->nodes[value]; node->type.dtype != SY_F16; node = &graph->nodes[value]) {
+            bool same = node->op == SY_OP_CAST || node->op == SY_OP_RESHAPE || node->op == SY_OP_TRANSPOSE;
+            if (!same)
+                return false;
+            value = node->args[0];
+        }
+    }
+    return true;
+}
+
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group)
 {
     const sy_graph *graph = plan->graph;
     sy_problem p = {.kind = group->kind, .n_anchors = group->n_anchors, .rows = 1};
     const sy_node *node = group->n_anchors ? &graph->nodes[group->anchors[0]] : NULL;
+    p.half = (p.kind == SY_GROUP_MATMUL || p.kind == SY_GROUP_GROUPED_MATMUL) && plan->params && plan->params->half &&
+             half_weights(graph, group);
     sy_value moments = sy_group_moments(graph, group);
     p.run = moments ? (uint32_t)graph->nodes[moments].attributes.length : 0;
     switch (group->kind) {
@@ -204,7 +221,9 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
     group->tile_columns = variant->columns;
     memcpy(group->local_size, variant->local, sizeof group->local_size);
     uint64_t lanes = variant->local[0] * (uint64_t)variant->local[1] * variant->local[2];
-    bool tile = !strcmp(variant->section, "tile"), pixels = !strcmp(variant->section, "pixels");
+    bool tile = !strcmp(variant->section, "tile") || variant->matrix[0], pixels = !strcmp(variant->section, "pixels");
+    if (variant->matrix[0])
+        group->local_size[0] = sy_variant_local(variant, &p, limits);
     switch (group->kind) {
     case SY_GROUP_MAP:
         fold(group, limits, ceil_div(ceil_div(p.columns, 4), lanes));
@@ -233,7 +252,7 @@ bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t index, 
         break;
     case SY_GROUP_ATTENTION: {
         const sy_type *type = &plan->graph->nodes[group->anchors[0]].type;
-        group->local_size[0] = sy_variant_local(variant, &p);
+        group->local_size[0] = sy_variant_local(variant, &p, limits);
         /* p.rows: of all, or of a block that a route lists blocks for. */
         group->groups[0] = (uint32_t)(ceil_div((uint64_t)type->dim[2], p.rows) *
                                       ceil_div(p.rows, (uint64_t)group->local_size[0] * variant->rows));

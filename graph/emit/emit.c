@@ -56,6 +56,11 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
         sy_text_printf(&text, "#version 450\n// %s\n", group->variant);
         if (variant->subgroup)
             sy_text_add(&text, "#extension GL_KHR_shader_subgroup_shuffle : require\n");
+        if (variant->matrix[0])
+            sy_text_add(&text, "#extension GL_KHR_cooperative_matrix : require\n"
+                               "#extension GL_KHR_memory_scope_semantics : require\n"
+                               "#extension GL_KHR_shader_subgroup_basic : require\n"
+                               "#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require\n");
         sy_text_printf(&text, "layout(local_size_x = %u, local_size_y = %u, local_size_z = %u) in;\n",
                        group->local_size[0], group->local_size[1], group->local_size[2]);
         for (uint32_t i = 0; i < group->n_inputs + group->n_outputs + 1; i++)
@@ -82,6 +87,7 @@ bool sy_emit_group(const sy_plan *plan, uint32_t index, sy_emitted *out, sy_erro
     }
     *out = (sy_emitted){.n_push = gen.n_push,
                         .texel_bindings = gen.texels,
+                        .full_subgroups = variant->matrix[0] != 0,
                         .shared_bytes = ok ? sy_variant_shared(variant, plan, group) : 0};
     memcpy(out->push, gen.push, sizeof out->push);
     if (ok && (text.failed || main.failed || !(out->glsl = sy_arena_string(&plan->graph->arena, text.data))))

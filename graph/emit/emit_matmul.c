@@ -149,6 +149,8 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
     sy_text_add_bytes(out, gen->functions.data, gen->functions.size);
     int64_t run = sy_problem_of(gen->plan, group).run;
     int64_t tr = v->rows / v->local[1], tv = v->columns / 4 / v->local[0];
+    const uint32_t *mnk = gen->plan->limits.matrix, *parts = v->matrix;
+    const bool matrix = parts[0] != 0;
     const sy_template_value values[] = {
         {"grouped", s.grouped, NULL},
         {"tiles", at.tiles, NULL},
@@ -165,7 +167,15 @@ bool sy_emit_matmul(sy_gen *gen, sy_text *out)
         {"columns4", v->columns / 4, NULL},
         {"local_x", v->local[0], NULL},
         {"local_y", v->local[1], NULL},
-        {"local", (int64_t)v->local[0] * v->local[1], NULL},
+        {"local", (int64_t)group->local_size[0] * v->local[1], NULL},
+        {"matrix_m", mnk[0], NULL},
+        {"matrix_n", mnk[1], NULL},
+        {"matrix_k", mnk[2], NULL},
+        {"subgroups", v->local[1], NULL},
+        {"across", parts[1], NULL},
+        {"down_each", matrix ? v->rows / parts[0] / mnk[0] : 0, NULL},
+        {"across_each", matrix ? v->columns / parts[1] / mnk[1] : 0, NULL},
+        {"deep", matrix ? v->step / mnk[2] : 0, NULL},
         {"step", v->step, NULL},
         {"step4", v->step / 4, NULL},
         {"tr", tr, NULL},

@@ -66,6 +66,9 @@ static bool read_row(const cJSON *row, sy_variant *v)
     v->anchors = number_of(row, "anchors");
     v->adjacent = number_of(row, "adjacent");
     v->subgroup = number_of(row, "subgroup");
+    const cJSON *matrix = cJSON_GetObjectItemCaseSensitive(row, "matrix");
+    for (int i = 0; i < 2 && cJSON_GetArraySize(matrix) == 2; i++)
+        v->matrix[i] = (uint32_t)cJSON_GetArrayItem(matrix, i)->valuedouble;
     v->most_vectors = number_of(row, "most_vectors");
     v->most_rows = number_of(row, "most_rows");
     v->least_rows = number_of(row, "least_rows");
@@ -118,6 +121,7 @@ typedef struct formula {
     const char *at;
     const sy_variant *variant;
     const sy_problem *problem;
+    const sy_limits *limits;
 } formula;
 
 static uint64_t sum(formula *f);
@@ -130,11 +134,13 @@ static uint64_t factor(formula *f)
         uint64_t value;
     } names[] = {{"rows", v->rows},
                  {"columns", v->columns},
-                 {"local", (uint64_t)sy_variant_local(v, f->problem) * v->local[1] * v->local[2]},
+                 {"local", (uint64_t)sy_variant_local(v, f->problem, f->limits) * v->local[1] * v->local[2]},
                  {"step", v->step},
                  {"anchors", f->problem->n_anchors},
                  {"d4", (f->problem->d + 3) / 4},
                  {"e4", (f->problem->e + 3) / 4},
+                 {"matrix_m", f->limits->matrix[0]},
+                 {"matrix_n", f->limits->matrix[1]},
                  {"probe", f->problem->together > 0},
                  {"ids", f->problem->ids}};
     uint64_t value = 0;
@@ -173,16 +179,16 @@ static uint64_t sum(formula *f)
     }
 }
 
-static uint64_t shared_bytes(const sy_variant *variant, const sy_problem *problem)
+static uint64_t shared_bytes(const sy_variant *variant, const sy_problem *problem, const sy_limits *limits)
 {
-    formula f = {variant->shared, variant, problem};
+    formula f = {variant->shared, variant, problem, limits};
     return sum(&f);
 }
 
 uint32_t sy_variant_shared(const sy_variant *variant, const sy_plan *plan, const sy_group *group)
 {
     sy_problem problem = sy_problem_of(plan, group);
-    return (uint32_t)shared_bytes(variant, &problem);
+    return (uint32_t)shared_bytes(variant, &problem, &plan->limits);
 }
 
 /* A route has one set of tiles: the first consumer decides how many rows they have. */
@@ -215,8 +221,18 @@ static bool fits_subgroups(const sy_variant *v, const sy_limits *limits)
     return !v->subgroup || (limits->subgroup_size == v->subgroup && limits->subgroup_operations & SHUFFLE);
 }
 
-uint32_t sy_variant_local(const sy_variant *v, const sy_problem *p)
+/* Tiles of whole matrices, and an invitation to round the left argument to f16. */
+static bool fits_matrices(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
+    const uint32_t *shape = limits->matrix;
+    return !v->matrix[0] || (p->half && shape[0] && limits->subgroup_size && v->rows / v->matrix[0] % shape[0] == 0 &&
+                             v->columns / v->matrix[1] % shape[1] == 0 && v->step % shape[2] == 0);
+}
+
+uint32_t sy_variant_local(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
+{
+    if (v->matrix[0])
+        return limits->subgroup_size;
     uint32_t needed = (p->together + v->rows - 1) / v->rows;
     return p->kind == SY_GROUP_ATTENTION && needed > v->local[0]
                ? (needed + v->local[0] - 1) / v->local[0] * v->local[0]
@@ -224,11 +240,11 @@ uint32_t sy_variant_local(const sy_variant *v, const sy_problem *p)
 }
 
 /* Turns of the loops of an invocation, more than fewer. */
-static uint64_t turns_of(const sy_variant *v, const sy_problem *p)
+static uint64_t turns_of(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
     if (v->kind != SY_GROUP_ATTENTION) /* adjacent: counted in vectors along a row */
         return (v->lanes > 1 ? p->iterations / v->lanes + 64 : p->iterations) * (v->adjacent ? 4 : 1);
-    uint64_t threads = (uint64_t)sy_variant_local(v, p) * v->local[1], each = v->step ? v->step : 1;
+    uint64_t threads = (uint64_t)sy_variant_local(v, p, limits) * v->local[1], each = v->step ? v->step : 1;
     uint64_t turn = strstr(v->shared, "d4") ? 3 + each * vectors(p) / threads : 1;
     return (p->columns / each + 2 * p->blocks) * turn * (p->together ? 2 : 1) + 2 * v->rows;
 }
@@ -244,13 +260,13 @@ static bool serves(const sy_variant *v, const sy_problem *p, const sy_limits *li
 
 static bool fits(const sy_variant *v, const sy_problem *p, const sy_limits *limits)
 {
-    uint64_t iterations = turns_of(v, p);
-    uint32_t local = sy_variant_local(v, p);
+    uint64_t iterations = turns_of(v, p, limits);
+    uint32_t local = sy_variant_local(v, p, limits);
     if (v->kind == SY_GROUP_ROUTE && !v->step) /* each chunk is compared with itself in a loop */
         iterations += p->rows;
     return local * v->local[1] * v->local[2] <= limits->invocations && local <= limits->group_size[0] &&
-           v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] && fits_subgroups(v, limits) &&
-           shared_bytes(v, p) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);
+           v->local[1] <= limits->group_size[1] && v->local[2] <= limits->group_size[2] && fits_subgroups(v, limits) && fits_matrices(v, p, limits) &&
+           shared_bytes(v, p, limits) <= limits->shared_bytes && (!limits->loop_limit || iterations < limits->loop_limit);
 }
 
 bool sy_variant_can(const sy_variant *v, const sy_problem *p, const sy_limits *limits)

@@ -17,12 +17,14 @@ typedef struct sy_variant {
     uint32_t step;    /* of the inner loop, where it is staged; ROUTE: not 0, it is unrolled */
     uint32_t anchors; /* only for this many; 0: any */
     uint32_t adjacent; /* ROW: not 0: four rows an invocation, chosen where they lie side by side in memory */
+    uint32_t matrix[2]; /* subgroups along the rows and the columns of a tile, which share its cooperative matrices: x of the
+                           workgroup is a subgroup's lanes; 0: none of this */
     uint32_t subgroup; /* only where subgroups have this size, and broadcast; 0: any */
     uint32_t most_vectors; /* ATTENTION: of four channels in a head of keys and one of values; 0: any */
     uint32_t most_rows, least_rows, least_columns, most_columns; /* of the whole problem; 0: no bound */
     /* Bytes: a formula of rows, columns, local, step, anchors, ids, d4, e4 (vectors of a head), probe (1 where an
-     * attention skips blocks). */
-    char shared[80];
+     * attention skips blocks), matrix_m, matrix_n (the device's shape of cooperative matrices). */
+    char shared[128];
 } sy_variant;
 
 /* The table, in order of preference; parsed once in the process. NULL and an error if the manifest is not sound. */
@@ -44,6 +46,7 @@ typedef struct sy_problem {
     uint32_t ids;           /* ROW: indices that top_k keeps for a row */
     bool quads;             /* ROW: all of its ops are sums and largest ones, of which a vector holds four rows' */
     bool adjacent;          /* ROW: neighbouring rows lie side by side: columns of what is in memory */
+    bool half;              /* MATMUL, GROUPED_MATMUL: right arguments are stored f16, and left ones may be rounded to it */
     uint64_t iterations;    /* ROW: of all loops of an invocation that has a row for itself; CONV: of its taps and channels */
 } sy_problem;
 sy_problem sy_problem_of(const sy_plan *plan, const sy_group *group);
@@ -53,8 +56,8 @@ bool sy_skips(const sy_node *node);
 const sy_variant *sy_choose_variant(const sy_problem *problem, const sy_limits *limits, sy_error *error);
 /* True if the variant gives right results for the problem on such a device, whether it is made for it or not. */
 bool sy_variant_can(const sy_variant *variant, const sy_problem *problem, const sy_limits *limits);
-/* Invocations of a workgroup in x: the variant's own, more where queries must be together. */
-uint32_t sy_variant_local(const sy_variant *variant, const sy_problem *problem);
+/* Invocations of a workgroup in x: the variant's own, more where queries must be together, a subgroup's with matrices. */
+uint32_t sy_variant_local(const sy_variant *variant, const sy_problem *problem, const sy_limits *limits);
 /* Sets what choose_kernels sets in the group, for that variant. */
 bool sy_variant_apply(const sy_variant *variant, sy_plan *plan, uint32_t group, sy_error *error);
 

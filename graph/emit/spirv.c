@@ -2,6 +2,7 @@
  * come and go. Validation comes last, on what the driver will see. */
 #include "graph/emit/spirv.h"
 #include "graph/emit/optimise.h"
+#include "graph/limits.h"
 
 #include <glslang/Include/glslang_c_interface.h>
 #include <glslang/Public/resource_limits_c.h>
@@ -11,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* glslang 12 does not know GL_KHR_cooperative_matrix; 14 and later do. */
+enum { MATRICES_SINCE = 14 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
@@ -33,6 +37,11 @@ void sy_spirv_close(void)
     if (users > 0 && --users == 0)
         glslang_finalize_process();
     pthread_mutex_unlock(&lock);
+}
+
+bool sy_compiler_has_matrices(void)
+{
+    return GLSLANG_VERSION_MAJOR >= MATRICES_SINCE;
 }
 
 const char *sy_spirv_versions(void)
@@ -151,7 +160,11 @@ bool sy_spirv_compile(const char *name, const char *glsl, uint32_t **out, size_t
     size_t n_raw = 0, n_best = 0;
     if (!front_end(name, glsl, NULL, NULL, &raw, &n_raw, error))
         return false;
-    if (!sy_optimise_spirv(raw, n_raw, &best, &n_best)) {
+    if (strstr(glsl, "GL_KHR_cooperative_matrix")) { /* optimizers of several releases break such modules; drivers optimise as well */
+        best = raw;
+        n_best = n_raw;
+        raw = NULL;
+    } else if (!sy_optimise_spirv(raw, n_raw, &best, &n_best)) {
         free(raw);
         return sy_fail(error, SY_CODE_INTERNAL, "kernel %s: the SPIR-V optimizer failed", name);
     }

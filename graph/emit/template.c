@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LOOPS = 4, MAX_NAME = 32 };
+enum { MAX_LOOPS = 5, MAX_NAME = 32 };
 
 typedef struct expansion {
     const char *file, *end; /* end of the section's text */

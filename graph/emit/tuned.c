@@ -49,7 +49,8 @@ void sy_problem_class(const sy_plan *plan, const sy_group *group, const sy_probl
                 {"together", p->together},
                 {"kept", sy_size_class(p->ids)},
                 {"adjacent", p->adjacent},
-                {"quads", p->quads}};
+                {"quads", p->quads},
+                {"half", p->half}};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         if (more[i].value > (i == 0 || i == 3 || i == 5)) /* a size class of nothing is 1 */
             n += snprintf(out + n, SY_PROBLEM_CLASS - (size_t)n, " %s=%" PRIu64, more[i].name, more[i].value);

@@ -49,6 +49,7 @@ static bool add_kernel(sy_plan *plan, struct sy_emitter *emitter, const sy_group
         .n_bindings = group->n_inputs + group->n_outputs + group->reads_step,
         .push_words = emitted->n_push,
         .texel_bindings = emitted->texel_bindings,
+        .full_subgroups = emitted->full_subgroups,
     };
     if (!kernel->name || !kernel->glsl)
         return sy_no_memory(error);

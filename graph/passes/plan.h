@@ -70,6 +70,7 @@ typedef struct sy_emitted {
     uint32_t n_push, push[SY_PUSH_WORDS];
     uint32_t shared_bytes;
     uint32_t texel_bindings; /* as in sy_kernel */
+    bool full_subgroups;     /* so too */
 } sy_emitted;
 
 typedef struct sy_plan {

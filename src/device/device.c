@@ -1,4 +1,5 @@
 /* A device made as its plan says. Nothing is decided here: the plan was, and is tested without a device. */
+#include "src/device/cooperative_matrix.h"
 #include "src/device/device.h"
 
 #include <stdio.h>
@@ -60,8 +61,9 @@ static bool create_handle(sy_vk_device *d, const sy_vk_extra *extra, sy_error *e
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .timelineSemaphore = plan->timeline,
         .hostQueryReset = plan->host_query_reset,
-        .shaderFloat16 = extra->float16,
-        .vulkanMemoryModel = extra->memory_model,
+        .shaderFloat16 = extra->float16 || plan->matrices,
+        .vulkanMemoryModel = extra->memory_model || plan->matrices,
+        .vulkanMemoryModelDeviceScope = plan->matrices,
         .pNext = extra->next,
     };
     VkPhysicalDeviceFaultFeaturesEXT fault = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FAULT_FEATURES_EXT};
@@ -75,6 +77,12 @@ static bool create_handle(sy_vk_device *d, const sy_vk_extra *extra, sy_error *e
     fault.pNext = extra->next;
     if (d->faults)
         features.pNext = &fault;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, .pNext = features.pNext, .cooperativeMatrix = VK_TRUE};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT, .pNext = &matrices, .computeFullSubgroups = VK_TRUE};
+    if (plan->matrices)
+        features.pNext = &subgroups;
     /* For shaders of somebody else's: whatever the device has. */
     VkPhysicalDeviceVulkan11Features features11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features};
     VkPhysicalDeviceFeatures2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features11};

@@ -236,6 +236,36 @@ static void set_allocation(const sy_device_snapshot *s, sy_device_plan *plan)
     plan->limits.allocation_bytes = bytes & ~(uint64_t)255;
 }
 
+/* The shape to use of those that multiply f16 and add in f32 in a subgroup: 16 x 16 x 16, which the kernels' tiles are made for,
+ * else the largest. */
+static void choose_matrices(const sy_device_snapshot *s, sy_device_plan *plan)
+{
+    enum { FLOAT16 = 0, FLOAT32 = 1, SCOPE_SUBGROUP = 3 };
+    uint64_t best = 0;
+    if (s->features.cooperative_matrix != SY_YES || s->features.memory_model != SY_YES || s->features.memory_model_device != SY_YES ||
+        s->features.float16 != SY_YES || s->features.full_subgroups != SY_YES || !plan->limits.subgroup_size)
+        return;
+    if (!sy_compiler_has_matrices()) {
+        note(plan, "Cooperative matrices are not used: built with a glslang older than 14, which cannot compile them.");
+        return;
+    }
+    for (uint32_t i = 0; i < s->n_matrices; i++) {
+        uint32_t shape[] = {s->matrices[i].m, s->matrices[i].n, s->matrices[i].k};
+        uint64_t size = (uint64_t)shape[0] * shape[1] * shape[2];
+        bool made_for = shape[0] == 16 && shape[1] == 16 && shape[2] == 16;
+        if (s->matrices[i].a == FLOAT16 && s->matrices[i].b == FLOAT16 && s->matrices[i].c == FLOAT32 && s->matrices[i].r == FLOAT32 &&
+            s->matrices[i].scope == SCOPE_SUBGROUP && shape[1] % 4 == 0 && shape[2] % 4 == 0 && (made_for ? UINT64_MAX : size) > best) {
+            best = made_for ? UINT64_MAX : size;
+            memcpy(plan->limits.matrix, shape, sizeof shape);
+        }
+    }
+    plan->matrices = best > 0;
+    if (plan->matrices) {
+        plan->extensions[plan->n_extensions++] = "VK_KHR_cooperative_matrix";
+        plan->extensions[plan->n_extensions++] = "VK_EXT_subgroup_size_control";
+    }
+}
+
 static void choose_extensions(const sy_device_snapshot *s, sy_device_plan *plan)
 {
     if (sy_snapshot_has_extension(s, "VK_KHR_portability_subset")) /* Vulkan demands it where it is present */
@@ -280,6 +310,7 @@ void sy_plan_make(const sy_device_snapshot *snapshot, sy_device_plan *plan)
     measure_heap(snapshot, plan);
     set_allocation(snapshot, plan);
     choose_extensions(snapshot, plan);
+    choose_matrices(snapshot, plan);
     plan->tier = choose_tier(snapshot, plan);
 }
 

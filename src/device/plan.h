@@ -15,7 +15,7 @@ typedef enum sy_memory_use {
     SY_MEMORY_USES
 } sy_memory_use;
 
-/* What faster kernels could use one day; today's need none of it. Shown by `switchyard devices`. */
+/* What faster kernels could use; of these only matrices are, and they are never needed. Shown by `switchyard devices`. */
 typedef enum sy_device_tier {
     SY_TIER_CPU,    /* a software driver */
     SY_TIER_BASIC,  /* Vulkan 1.2 and nothing more */
@@ -60,6 +60,8 @@ typedef struct sy_device_plan {
     sy_limits limits;
     sy_device_tier tier;
     bool timeline, host_query_reset;            /* features to enable */
+    bool matrices;                              /* and cooperativeMatrix, vulkanMemoryModel and its device scope, shaderFloat16,
+                                                   computeFullSubgroups */
     const char *extensions[SY_PLAN_EXTENSIONS]; /* device extensions to enable; static strings */
     uint32_t n_extensions;
     double

@@ -21,6 +21,9 @@ static bool put_texts(cJSON *object, const char *key, const char *const *texts, 
 static bool put_limits(cJSON *object, const sy_limits *l)
 {
     cJSON *o = cJSON_AddObjectToObject(object, "limits");
+    cJSON *matrix = o && l->matrix[0] ? cJSON_AddArrayToObject(o, "matrix") : NULL;
+    for (int i = 0; matrix && i < 3; i++)
+        cJSON_AddItemToArray(matrix, cJSON_CreateNumber(l->matrix[i]));
     return o && put(o, "sharedBytes", l->shared_bytes) && put(o, "invocations", l->invocations) &&
            put(o, "storageBuffers", l->storage_buffers) && put(o, "storageRange", (double)l->storage_range) &&
            put(o, "allocationBytes", (double)l->allocation_bytes) && put(o, "offsetAlignment", l->offset_alignment) &&

@@ -151,6 +151,44 @@ static const struct {
                                  "  %z = matmul(%x, %v) transpose_b=1\n"
                                  "  output \"z\" %z\n"
                                  "}\n"},
+    /* Left arguments are numbers that f16 holds: rounding them changes nothing. */
+    {"large matmul of half precision", "graph \"large_half\" {\n"
+                                       "  %x = input \"x\" : f32[515,83]\n"
+                                       "  %w = input \"w\" : f16[83,518]\n"
+                                       "  %b = input \"b\" : f32[518]\n"
+                                       "  %y = matmul(%x, %w)\n"
+                                       "  %z = add(%y, %b)\n"
+                                       "  output \"y\" %z\n"
+                                       "}\n"},
+    {"gate and up of half precision", "graph \"gate_up_half\" {\n"
+                                      "  %x = input \"x\" : f32[77,60]\n"
+                                      "  %i = iota axis=0 : f32[2640]\n"
+                                      "  %a = const 0.37 : f32[1]\n"
+                                      "  %b = const 0.73 : f32[1]\n"
+                                      "  %ai = mul(%i, %a)\n"
+                                      "  %bi = mul(%i, %b)\n"
+                                      "  %as = sin(%ai)\n"
+                                      "  %bs = sin(%bi)\n"
+                                      "  %ar = reshape(%as) : f32[60,44]\n"
+                                      "  %br = reshape(%bs) : f32[60,44]\n"
+                                      "  %gate = cast(%ar) : f16[60,44]\n"
+                                      "  %up = cast(%br) : f16[60,44]\n"
+                                      "  %g = matmul(%x, %gate)\n"
+                                      "  %u = matmul(%x, %up)\n"
+                                      "  %s = silu(%g)\n"
+                                      "  %y = mul(%s, %u)\n"
+                                      "  output \"y\" %y\n"
+                                      "}\n"},
+    {"experts of half precision", "graph \"experts_half\" {\n"
+                                  "  %x = input \"x\" : f32[90,46]\n"
+                                  "  %l = input \"l\" : f32[90,4]\n"
+                                  "  %w = input \"w\" : f16[4,46,150]\n"
+                                  "  %p = softmax(%l)\n"
+                                  "  %r = route.top_k(%p) k=2\n"
+                                  "  %o = grouped_matmul(%x, %w, %r) gather=1\n"
+                                  "  %y = combine(%o, %r) weighted=1\n"
+                                  "  output \"y\" %y\n"
+                                  "}\n"},
     {"attention", "graph \"attention\" {\n"
                   "  %q = input \"q\" : f32[2,3,37,24]\n"
                   "  %k = input \"k\" : f32[2,3,53,24]\n"
@@ -481,7 +519,7 @@ static sy_program *compile(const sy_vk_device *device, const char *text, const s
         return NULL;
     sy_tuning tuning = {.only = wishes->variant};
     sy_compile_params params = {
-        .limits = &device->plan->limits, .tuning = &tuning, .cache_directory = wishes->cache_directory};
+        .limits = &device->plan->limits, .tuning = &tuning, .half = true, .cache_directory = wishes->cache_directory};
     sy_program *program = sy_compile(graph, &params, error);
     sy_graph_destroy(&graph);
     return program;

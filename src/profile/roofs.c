@@ -276,17 +276,18 @@ static sy_vk_device *open_rig(const sy_vk_device *device, sy_error *error)
     static const char *const extensions[] = {"VK_KHR_shader_integer_dot_product", "VK_KHR_cooperative_matrix"};
     const sy_device_snapshot *s = device->snapshot;
     bool matrix = s->features.cooperative_matrix == SY_YES && s->features.memory_model == SY_YES;
+    bool own = matrix && !device->plan->matrices; /* else the device is made with them already */
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, .cooperativeMatrix = VK_TRUE};
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
-        .pNext = matrix ? &matrices : NULL,
+        .pNext = own ? &matrices : NULL,
         .shaderIntegerDotProduct = VK_TRUE};
     sy_vk_extra extra = {.extensions = extensions,
                          .n_extensions = sizeof extensions / sizeof *extensions,
                          .float16 = s->features.float16 == SY_YES,
                          .memory_model = matrix,
-                         .next = s->features.dot_product == SY_YES ? (void *)&dot : matrix ? (void *)&matrices : NULL};
+                         .next = s->features.dot_product == SY_YES ? (void *)&dot : own ? (void *)&matrices : NULL};
     for (uint32_t i = 0; i < device->instance->n_physicals; i++)
         if (device->instance->physicals[i].handle == device->physical)
             return sy_vk_device_create_with(device->instance, i, &extra, error);

@@ -105,7 +105,7 @@ static bool open_graph(sy_context *c, const char *path, const sy_profile_params 
 {
     const char *device = p->pipeline ? p->pipeline->device : NULL;
     uint32_t steps = p->pipeline && p->pipeline->steps ? p->pipeline->steps : 1;
-    sy_compile_params compile = {.max_steps = steps};
+    sy_compile_params compile = {.max_steps = steps, .half = p->pipeline && p->pipeline->precision == SY_PRECISION_F16};
     if (!sy_api_device(c, device, &t->device, t->device_name, sizeof t->device_name, error) || !load_graph(t, path, p, error))
         return false;
     if (!sy_api_compile(c, t->device, t->graph, &compile, &t->program, error))

@@ -130,7 +130,7 @@ void bench_text(bench *b, bench_run *run, const char *name, const char *text, ui
     sy_graph *graph = sy_graph_parse(text, strlen(text), &error);
     if (!graph)
         die(name, &error);
-    run->program = sy_compile(graph, &(sy_compile_params){.limits = b->limits, .max_steps = replays}, &error);
+    run->program = sy_compile(graph, &(sy_compile_params){.limits = b->limits, .max_steps = replays, .half = b->half}, &error);
     bench_weights(run, graph);
     sy_graph_destroy(&graph);
     if (!run->program)
@@ -291,7 +291,7 @@ static int restart(bench *b)
 static const struct {
     const char *name;
     int (*run)(bench *b);
-} all[] = {{"matmul", bench_matmul}, {"attention", bench_attention}, {"moe", bench_moe},     {"conv", bench_conv},
+} all[] = {{"matmul", bench_matmul}, {"half", bench_half}, {"attention", bench_attention}, {"moe", bench_moe},     {"conv", bench_conv},
            {"routes", bench_routes}, {"steps", bench_steps},         {"marks", bench_marks}, {"model", model},
            {"peers", bench_peers},   {"restart", restart}};
 
@@ -302,14 +302,14 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof all / sizeof *all && argc > 1; i++) {
         if (strcmp(all[i].name, argv[1]))
             continue;
-        bench b;
+        bench b = {0};
         model_path = argc > 2 ? argv[2] : model_path;
         bench_open(&b);
         int status = all[i].run(&b);
         bench_close(&b);
         return status;
     }
-    fprintf(stderr, "usage: switchyard_bench matmul | attention | moe | conv | routes | steps | marks | model [FILE.safetensors] |\n"
+    fprintf(stderr, "usage: switchyard_bench matmul | half | attention | moe | conv | routes | steps | marks | model [FILE.safetensors] |\n"
                     "                        restart [FILE.safetensors] | peers\n"
                     "peers reads what to time from its input: it is one party of tools/peers/compare.py.\n"
                     "With SY_BENCH_DISPATCHES set, the time of each dispatch as well.\n"

@@ -16,6 +16,7 @@ typedef struct bench {
     sy_vk_device *device;
     const sy_limits *limits;
     const char *cache;
+    bool half; /* sy_compile_params.half of what bench_text compiles */
 } bench;
 
 /* A program in a session of `replays` steps; `name` is what is printed. */
@@ -70,6 +71,7 @@ void bench_print_dispatches(bench_run *run, double peak, double bandwidth);    /
 void bench_print(const char *what, double got, const char *unit, double goal, bool at_most);
 
 int bench_matmul(bench *b);
+int bench_half(bench *b);
 int bench_moe(bench *b);
 int bench_conv(bench *b);
 int bench_attention(bench *b);
