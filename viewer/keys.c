@@ -143,6 +143,37 @@ static void next_comparison(app *a)
     a->look.comparison = (a->look.comparison + 1) % LOOK_COMPARISON_COUNT;
 }
 
+/* This step, to compare others with; again: none. */
+static void mark_step(app *a)
+{
+    uint32_t row;
+    if (!app_row(a, &row))
+        return;
+    int step = (int)a->run.current->evaluations[row].step;
+    a->look.compare_step = a->look.compare_step == step ? LOOK_LATEST : step;
+}
+
+static void other_device(app *a)
+{
+    a->look.against_device = !a->look.against_device;
+    a->look.compare_step = LOOK_LATEST;
+}
+
+static void by_split(app *a, float by)
+{
+    a->look.split = fminf(fmaxf(a->look.split + by, 0), 1);
+}
+
+static void split_left(app *a)
+{
+    by_split(a, -0.05f);
+}
+
+static void split_right(app *a)
+{
+    by_split(a, 0.05f);
+}
+
 static void next_picture(app *a)
 {
     a->look.picture = a->run.current && a->run.current->count ? (a->look.picture + 1) % (int)a->run.current->count : 0;
@@ -227,7 +258,11 @@ static const key keys[] = {
     {"[", "overlay less opaque", '[', 0, false, true, false, less_opaque},
     {"u", "conditional or unconditional half", 'u', 0, false, false, false, other_half},
     {"l", "the picture, or all layers and steps", 'l', 0, false, false, false, other_view},
-    {"c", "compare with the run before, in the next way", 'c', 0, false, false, false, next_comparison},
+    {"c", "compare in the next way: split, beside …", 'c', 0, false, false, false, next_comparison},
+    {"m", "compare with this step from now on; again: with none", 'm', 0, false, false, false, mark_step},
+    {"d", "compare with the other device, or the run before", 'd', 0, false, false, false, other_device},
+    {",", "the split to the left", ',', 0, false, true, false, split_left},
+    {".", "the split to the right", '.', 0, false, true, false, split_right},
     {"p", "the next picture", 'p', 0, false, false, false, next_picture},
     {"x", "let go of the picked patch", 'x', 0, false, false, false, no_patch},
     {"+", "zoom in", '+', 0, false, true, false, zoom_in},

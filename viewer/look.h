@@ -19,7 +19,7 @@
     X(KEPT, "kept", "kept and skipped tokens")                                                                         \
     X(ENERGY, "energy", "energy of the skips")                                                                         \
     X(MAP, "map", "size of guidance or velocity")                                                                      \
-    X(DIFFERENCE, "difference", "difference to the run before")
+    X(DIFFERENCE, "difference", "difference of the pictures")
 
 typedef enum look_overlay {
 #define X(id, name, text) LOOK_##id,
@@ -28,13 +28,14 @@ typedef enum look_overlay {
         LOOK_OVERLAY_COUNT
 } look_overlay;
 
-/* Against the run before. */
+/* Against the run before, another step, another device (sight.h). */
 #define LOOK_COMPARISONS(X)                                                                                            \
     X(ALONE, "alone", "this run")                                                                                      \
     X(SPLIT, "split", "split: before | now")                                                                           \
     X(BESIDE, "beside", "side by side")                                                                                \
     X(CHANGED, "changed", "what changed")                                                                              \
-    X(HALVES, "halves", "conditional | unconditional")
+    X(HALVES, "halves", "conditional | unconditional")                                                                 \
+    X(THREE, "three", "both, and what changed")
 
 typedef enum look_comparison {
 #define X(id, name, text) LOOK_##id,

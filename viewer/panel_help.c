@@ -5,7 +5,7 @@
 
 static const char *const mouse[][2] = {
     {"Click", "pick a patch: its experts, what it attends to"},
-    {"Drag", "pick a region"},
+    {"Drag", "pick a region; at the line of a split: move it"},
     {"Wheel", "zoom at the pointer"},
     {"Right drag", "move the picture"},
     {"Ctrl Click", "on a number: type it"},

@@ -47,6 +47,51 @@ static void choose_layer(app *a)
     gui_tip("of which layer");
 }
 
+/* The next widget goes on in this line, where there is room. */
+static void flow(const app *a, float width)
+{
+    if (gui_item_most().x + gui_px(10) + width < a->centre_x + a->centre_width - gui_px(10))
+        gui_same_line(-1);
+}
+
+/* With what: the run before, another step of this one, its like on another device. */
+static void choose_other(app *a)
+{
+    look *l = &a->look;
+    const bool stepwise = l->compare_step >= 0, device = !stepwise && l->against_device && a->run.second;
+    uint32_t row;
+    flow(a, gui_px(160));
+    gui_next_width(gui_px(160));
+    if (gui_combo_begin("##other", stepwise ? "another step" : device ? "the other device" : "the run before")) {
+        gui_disabled_begin(!a->run.before);
+        if (gui_selectable("the run before", !stepwise && !device, 0)) {
+            l->compare_step = LOOK_LATEST;
+            l->against_device = false;
+        }
+        gui_disabled_end();
+        gui_disabled_begin(!app_row(a, &row));
+        if (gui_selectable("another step", stepwise, 0))
+            l->compare_step = stepwise ? l->compare_step : 0;
+        gui_disabled_end();
+        gui_disabled_begin(!a->run.second);
+        if (gui_selectable("the other device", device, 0)) {
+            l->compare_step = LOOK_LATEST;
+            l->against_device = true;
+        }
+        gui_disabled_end();
+        if (!a->run.second)
+            gui_tip("once the same run was made on another device: tab Devices");
+        gui_combo_end();
+    }
+    gui_tip("what to compare with (m: with this step from now on, d: with the other device)");
+    if (!stepwise || !app_row(a, &row))
+        return;
+    flow(a, gui_px(110));
+    gui_next_width(gui_px(110));
+    gui_number("##compare step", &l->compare_step, 1, 0, (int)a->run.current->evaluations[a->run.done - 1].step);
+    gui_tip("the step to compare with, of the same run");
+}
+
 static void choose_comparison(app *a)
 {
     look *l = &a->look;
@@ -56,19 +101,24 @@ static void choose_comparison(app *a)
     sight_name(a, SIGHT_OTHER, name, sizeof name);
     if (gui_combo_begin("##compare", look_comparison_text(l->comparison))) {
         for (int i = 0; look_comparison_name(i); i++) {
-            bool possible = i == LOOK_ALONE || i == LOOK_HALVES || sight_source(a, SIGHT_OTHER, &other);
-            gui_disabled_begin(!possible);
-            if (gui_selectable(look_comparison_text(i), l->comparison == i, 0))
+            bool alone = i == LOOK_ALONE || i == LOOK_HALVES;
+            if (!alone && !sight_source(a, SIGHT_OTHER, &other) && !a->run.done)
+                continue;
+            if (gui_selectable(look_comparison_text(i), l->comparison == i, 0)) {
                 l->comparison = i;
-            gui_disabled_end();
+                if (!alone && !sight_source(a, SIGHT_OTHER, &other)) /* the first run: it can be compared with itself */
+                    l->compare_step = 0;
+            }
         }
-        if (a->run.second)
-            gui_checkbox("with the other device's run", &l->against_device);
         gui_combo_end();
     }
-    snprintf(text, sizeof text, *name ? "compare with %s (c: the next way)" : "compare with the run before, once there is one",
+    snprintf(text, sizeof text, *name ? "compare with %s (c: the next way)"
+                                      : "compare with another step, with the run before once there is one, or with the same "
+                                        "run on another device (c: the next way)",
              name);
     gui_tip("%s", text);
+    if ((l->comparison != LOOK_ALONE && l->comparison != LOOK_HALVES) || l->overlay == LOOK_DIFFERENCE)
+        choose_other(a);
 }
 
 static void toolbar(app *a)
@@ -90,15 +140,15 @@ static void toolbar(app *a)
     }
     choose_comparison(a);
     if (a->run.current && a->run.info.guidance != 1) {
-        gui_same_line(-1);
+        flow(a, gui_px(130));
         gui_checkbox("unconditional", &l->unconditional);
         gui_tip("show the routes of the half that has no prompt (u)");
     }
-    gui_same_line(-1);
+    flow(a, gui_px(85));
     gui_checkbox("smooth", &l->smooth);
     gui_tip("pixels as squares, or smooth (i)");
     if (l->zoom != 1 || l->pan_x != 0 || l->pan_y != 0) {
-        gui_same_line(-1);
+        flow(a, gui_px(35));
         if (gui_button_small("fit"))
             l->zoom = 1, l->pan_x = l->pan_y = 0;
         gui_tip("fit the picture (f)");
@@ -111,7 +161,10 @@ static void title_of(app *a, sight_side side, const overlay_source *s, pane *p)
 {
     char name[80];
     sight_name(a, side, name, sizeof name);
-    snprintf(p->title, sizeof p->title, "%s, step %u", name, s->history->evaluations[s->evaluation].step);
+    if (a->look.compare_step >= 0) /* the name is the step */
+        snprintf(p->title, sizeof p->title, "%s", name);
+    else
+        snprintf(p->title, sizeof p->title, "%s, step %u", name, s->history->evaluations[s->evaluation].step);
 }
 
 static uint32_t selected(const app *a, const sy_history *h)
@@ -144,12 +197,18 @@ static int find_panes(app *a, pane panes[MOST_PANES])
         one.right = now;
         snprintf(one.title, sizeof one.title, "%.44s | %.44s", name[0], name[1]);
         panes[n++] = one;
-    } else if (l->comparison == LOOK_BESIDE && has_other) {
+    } else if ((l->comparison == LOOK_BESIDE || l->comparison == LOOK_THREE) && has_other) {
         panes[n] = one;
         panes[n].source = other;
         title_of(a, SIGHT_OTHER, &other, &panes[n++]);
         panes[n] = one;
         title_of(a, SIGHT_NOW, &now, &panes[n++]);
+        if (l->comparison == LOOK_THREE) {
+            panes[n] = one;
+            panes[n].changed = true;
+            snprintf(panes[n++].title, sizeof one.title,
+                     l->overlay == LOOK_NONE || l->overlay == LOOK_DIFFERENCE ? "difference" : "what changed; dark: nothing");
+        }
     } else {
         for (uint32_t i = 0; i < now.history->count && n < MOST_PANES; i++) {
             panes[n] = one;
@@ -304,12 +363,15 @@ static void picture(app *a, float x0, float y0, float x1, float y1)
     }
     if (a->look.comparison == LOOK_BESIDE)
         main = n - 1; /* this run */
+    else if (a->look.comparison == LOOK_THREE && n == 3 && panes[2].changed)
+        main = 1;
     for (int i = 0; i < n; i++)
         main = panes[i].selected ? i : main;
     const pane *shown = &panes[main];
     const look_overlay kind = (look_overlay)a->look.overlay;
     bool layers_below = kind != LOOK_ENERGY && sight_layer(a, kind) != NULL;
-    bool legend_below = pane_overlay(a, shown, shown->right.history ? &shown->right : &shown->source, &r, &why);
+    const pane *explained = main == 1 && a->look.comparison == LOOK_THREE && kind == LOOK_NONE ? &panes[2] : shown;
+    bool legend_below = pane_overlay(a, explained, shown->right.history ? &shown->right : &explained->source, &r, &why);
     const float below = (layers_below ? strip_height() : 0) + (legend_below ? legend_height() + gui_px(8) : 0);
     lay_out(a, panes, n, x0, y0, x1, y1 - below);
     if (kind == LOOK_ENERGY)

@@ -8,7 +8,9 @@
 /* Name, title of the tab. */
 #define PANELS_LEFT(X) X(controls, "Controls")
 #define PANELS_CENTRE(X) X(picture, "Picture")
-#define PANELS_RIGHT(X) X(patch, "Patch") X(statistics, "Stats") X(profile, "Profile") X(run, "Run") X(runs, "Runs") X(export, "Export")
+#define PANELS_RIGHT(X)                                                                                                \
+    X(patch, "Patch") X(statistics, "Stats") X(profile, "Profile") X(devices, "Devices") X(run, "Run") X(runs, "Runs") \
+    X(export, "Export")
 #define PANELS_BOTTOM(X) X(time, "Time")
 
 #define X(name, title) void panel_##name(app *a);

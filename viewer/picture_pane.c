@@ -248,6 +248,8 @@ void pane_draw(app *a, int name, const pane *p, float x0, float y0, float x1, fl
         gui_clip_end();
         gui_draw_line(split, shown.y0, split, shown.y1, GUI_RGBA(0, 0, 0, 200), gui_px(4));
         gui_draw_line(split, shown.y0, split, shown.y1, GUI_ACCENT, gui_px(2));
+        gui_draw_filled(split - gui_px(4), middle[1] - gui_px(14), split + gui_px(4), middle[1] + gui_px(14), GUI_ACCENT,
+                        gui_px(4)); /* it can be taken */
     } else {
         why = side_of(a, p, &p->source, &f);
     }

@@ -578,7 +578,7 @@ static const script_command commands[] = {
     {"opacity", "X", 1, 1, "of the overlay, 0 to 1", act_opacity},
     {"half", "conditional|unconditional", 1, 1, "which half of a guided batch", act_half},
     {"expert", "N|all", 1, 1, "one expert alone", act_expert},
-    {"compare", "NAME", 1, 1, "with the run before: alone, split, beside, changed; or the halves: halves", act_compare},
+    {"compare", "NAME", 1, 1, "with the run before: alone, split, beside, changed, three; or the halves: halves", act_compare},
     {"against", "run|device", 1, 1, "compare with the run before, or with the other device's", act_against},
     {"view", "picture|layers", 1, 1, "the picture, or all layers and steps", act_view},
     {"split", "X", 1, 1, "where the split is, 0 to 1", act_split},

@@ -122,10 +122,9 @@ bool sight_source_at(app *a, uint32_t row, overlay_source *source)
     return a->run.current && row < a->run.done && row < a->run.current->n_evaluations;
 }
 
-static bool compares_steps(const app *a, uint32_t row)
+static bool compares_steps(const app *a)
 {
-    return a->look.compare_step != LOOK_LATEST &&
-           a->look.compare_step != (int)a->run.current->evaluations[row].step && a->look.compare_step >= 0;
+    return a->look.compare_step >= 0;
 }
 
 bool sight_source(app *a, sight_side side, overlay_source *source)
@@ -138,7 +137,7 @@ bool sight_source(app *a, sight_side side, overlay_source *source)
     if (side == SIGHT_NOW)
         return true;
     uint32_t step = r->current->evaluations[row].step;
-    if (compares_steps(a, row))
+    if (compares_steps(a))
         return sight_source_at(a, row_of_step(r->current, r->done, (uint32_t)a->look.compare_step), source);
     if (a->look.against_device && a->sight.second) {
         const sy_history *h = import_history(a->sight.second);
@@ -160,7 +159,7 @@ void sight_name(app *a, sight_side side, char *text, size_t size)
         return;
     if (s.run & 1)
         snprintf(text, size, "%s", a->run.second_device);
-    else if (side == SIGHT_OTHER && s.history == a->run.current)
+    else if (a->look.compare_step >= 0)
         snprintf(text, size, "step %u", s.history->evaluations[s.evaluation].step);
     else
         snprintf(text, size, "%s", side == SIGHT_OTHER ? "the run before" : "this run");

@@ -57,12 +57,11 @@ bool sight_record(app *a, VkCommandBuffer commands);
 /* Before what the engine wants back goes; no frame is in flight. */
 void sight_let_go(app *a);
 
-/* False: there is no such evaluation. For SIGHT_OTHER: the step look.compare_step of this run, if it is not the one looked
- * at; else the run on the other device, if look.against_device; else the same step of the run before. */
+/* False: there is no such evaluation. For SIGHT_OTHER: the step look.compare_step of this run, if one is chosen; else the run on the other device, if look.against_device; else the same step of the run before. */
 bool sight_source(app *a, sight_side side, overlay_source *source);
 /* The run's evaluation at another row. */
 bool sight_source_at(app *a, uint32_t row, overlay_source *source);
-/* What the other side is, for captions: "before", "step 4", a device. */
+/* What a side is, for captions: "this run", "the run before", a device; where steps are compared "step 4". */
 void sight_name(app *a, sight_side side, char *text, size_t size);
 const layers *sight_layers(app *a, const overlay_source *source);
 
