@@ -160,6 +160,10 @@ static bool fit(app *a, const window_facts *facts)
 {
     swapchain *s = &a->swapchain;
     const float scale = facts->scale * a->look.text_scale;
+    if (s->lost && (!stage_wait(a) || !gpu_idle(&a->g) || !swapchain_renew(s, a->window))) {
+        a->reopen = true; /* all of it anew, then */
+        return false;
+    }
     bool changed = s->stale || s->width != facts->width || s->height != facts->height;
     if (!changed && a->p.scale == scale)
         return true;

@@ -130,9 +130,24 @@ bool swapchain_fit(swapchain *s, paint *p, uint32_t width, uint32_t height)
     return ok;
 }
 
-/* Out of date is not a failure: the swapchain is made anew. */
+bool swapchain_renew(swapchain *s, window *w)
+{
+    gpu *g = s->g;
+    const VkFormat format = s->format.format;
+    swapchain_close(s);
+    if (!swapchain_open(s, g, w))
+        return false;
+    s->stale = true;
+    return s->format.format == format;
+}
+
+/* Out of date is not a failure: the swapchain is made anew. Nor is a lost surface. */
 static bool judge(swapchain *s, VkResult result, const char *what)
 {
+    if (result == VK_ERROR_SURFACE_LOST_KHR) {
+        s->lost = true;
+        return false;
+    }
     s->stale = s->stale || result == VK_ERROR_OUT_OF_DATE_KHR || result == VK_SUBOPTIMAL_KHR;
     if (result == VK_SUCCESS || result == VK_SUBOPTIMAL_KHR)
         return true;
