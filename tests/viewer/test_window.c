@@ -277,6 +277,9 @@ static void check_off(desktop *d, int32_t expert)
 int main(void)
 {
     desktop d;
+    const char *driver = getenv("SWITCHYARD_TEST_DRIVER");
+    if (driver && !strcmp(driver, "swiftshader")) /* whose frames take so long on a busy machine that keys are early */
+        return check_skip("a person's hands are imitated on lavapipe alone");
     const char *why = desktop_open(&d, 1280, 900);
     if (why)
         return check_skip(why);
