@@ -179,8 +179,8 @@ static void test_store(void)
 {
     static const char *const broken[] = {"", "[]", "{\"format\": \"switchyard-tuning\", \"version\": 1}",
                                          "{\"format\": \"switchyard-tuning\", \"version\": 2, \"devices\": []}",
-                                         "{\"format\": \"switchyard-tuning\", \"version\": 1, \"devices\": [{\"device\": \"x\", "
-                                         "\"templates\": \"y\", \"rows\": [{\"problem\": 3}]}]}"};
+                                         ("{\"format\": \"switchyard-tuning\", \"version\": 1, \"devices\": [{\"device\": \"x\", "
+                                          "\"templates\": \"y\", \"rows\": [{\"problem\": 3}]}]}")};
     char path[] = "/tmp/sy-tuning-XXXXXX", other[] = "/tmp/sy-tuning-XXXXXX";
     int files[2] = {mkstemp(path), mkstemp(other)};
     REQUIRE(files[0] >= 0 && files[1] >= 0);
